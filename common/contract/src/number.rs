@@ -188,7 +188,7 @@ fn write_python(mut digits: u64, mut exponent: i64, out: &mut String) {
     let _ = write!(text, "{digits}");
     let text = text.as_str();
     let point = text.len() as i64 + exponent;
-    if point > 16 || point < -3 {
+    if !(-3..=16).contains(&point) {
         let (first, rest) = text.split_at(1);
         out.push_str(first);
         if !rest.is_empty() {
