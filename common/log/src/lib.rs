@@ -4,9 +4,15 @@
 //! This room knows bytes, positions and transactions. What a record means, and who wins an id, is
 //! decided by whoever is handed in as [`Decide`]: nothing here reads a body.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod embedded;
+pub mod memory;
 mod port;
+pub mod watch;
 
 pub use port::{
     Append, AppendError, Appended, Clock, Decide, Decided, Decision, Judged, Log, NewRecord, ReadError, Resolver,
     StoredRecord, SystemClock, Ticket,
 };
+pub use watch::Watch;

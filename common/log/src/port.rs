@@ -189,21 +189,41 @@ pub trait Log: Send + Sync + 'static {
 
 /// Decides what becomes of records, inside the transaction that makes them durable.
 ///
-/// A log that decides calls `decide` once for each record in order, then either `committed` or
-/// `abandoned` for all of them together.
+/// A log that decides first brings the decider up to its own end (`next`, `restore`), then calls
+/// `decide` once for each record in order, then either `committed` or `abandoned` for all of them.
 pub trait Decide: Send + 'static {
+    /// The first offset whose record the decider does not know of.
+    fn next(&self) -> i64;
+
+    /// Tells what was settled before, in order, by records up to and not including `next`.
+    ///
+    /// # Errors
+    /// In words; the log goes on trying before it takes records.
+    fn restore(&mut self, settled: &[Settled], next: i64) -> Result<(), Arc<str>>;
+
     /// What becomes of one record at its place in the log. Sees what was decided before in the
     /// same batch.
     ///
     /// # Errors
-    /// In words, where it cannot be decided now; the whole batch is then not appended.
+    /// In words, where it can not be decided now; the whole batch is then not appended.
     fn decide(&mut self, append: &Append, origin: &Origin) -> Result<Arc<Decided>, Arc<str>>;
 
-    /// The batch is durable, up to and including `last`.
-    fn committed(&mut self, last: i64);
+    /// The batch is durable; the first offset after it is `next`. What was decided stands, whether
+    /// this succeeds or not: a decider that fails here has to remember, and try again at `decide`.
+    ///
+    /// # Errors
+    /// In words.
+    fn committed(&mut self, next: i64) -> Result<(), Arc<str>>;
 
     /// The batch is not durable: forget what was decided in it.
     fn abandoned(&mut self);
+
+    /// The log keeps nothing before `offset` any more; what was settled there may be forgotten.
+    /// Called often: do little each time. Returns whether there is more to do.
+    ///
+    /// # Errors
+    /// In words; nothing depends on it.
+    fn forget_before(&mut self, offset: i64) -> Result<bool, Arc<str>>;
 }
 
 /// Where log times come from.

@@ -1,0 +1,235 @@
+//! The embedded log: one SQLite file, one writer, group commit (design, "Embedded").
+//!
+//! Bytes, verdict and outcome of a batch are rows of one transaction; nobody hears of a record
+//! before its fsync. One process owns the directory; any number may read beside it, with any
+//! SQLite tool. What a record means is the [`Decide`](crate::Decide)r's business.
+
+mod lock;
+mod reader;
+mod retention;
+mod row;
+mod schema;
+mod writer;
+
+use core::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+    time::Instant,
+};
+
+use async_trait::async_trait;
+use flk_contract::LogId;
+
+pub use reader::{LogReader, Scan, Stat};
+pub use retention::{Compacted, Mode, RETENTION_MIN, compact};
+
+use crate::{Append, AppendError, Clock, Decide, Log, ReadError, StoredRecord, Ticket, Watch};
+use writer::{Item, State, Writer};
+
+/// The topic that positions of an embedded log carry.
+pub const TOPIC: &str = "pcs.raw";
+/// The one partition of an embedded log.
+pub const PARTITION: i32 = 0;
+/// The log's file in its directory.
+pub const FILE: &str = "log.db";
+
+/// Why a directory can not be opened as a log. Each is one sentence for whoever started the process.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("{dir} is in use by another process{}; stop it, or use another directory", .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+        /// Who has it, as far as the lock file says.
+        pid: Option<u32>,
+    },
+    /// The directory or the file can not be written.
+    #[error("{path} can not be written ({error}); give the process a directory that it may write to, with space left")]
+    Unwritable {
+        /// What was tried.
+        path: PathBuf,
+        /// What came.
+        error: String,
+    },
+    /// There is no log to read.
+    #[error("{0} has no log; name the data directory of a service that has run")]
+    Absent(PathBuf),
+    /// The file is not a log.
+    #[error("{0} is not a log of flk; use another directory, or move the file away")]
+    NotALog(PathBuf),
+    /// Written by another version.
+    #[error(
+        "{path} has format {found}, this version reads format {expected}; run the version that wrote it, or use another directory"
+    )]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// Ours.
+        expected: i64,
+    },
+    /// What is in the file is not what was written.
+    #[error(
+        "{path} is damaged ({what}); restore it from a backup, or move it away and start anew: nothing was changed"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How that was seen.
+        what: String,
+    },
+}
+
+/// Sizes and times of an embedded log.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Records that may wait for the writer.
+    pub queue: usize,
+    /// How long an append may wait for room in the queue.
+    pub wait: Duration,
+    /// How long records are kept, in log time; at least [`RETENTION_MIN`].
+    pub retention: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { queue: 4096, wait: Duration::from_secs(2), retention: Duration::from_secs(16 * 24 * 60 * 60) }
+    }
+}
+
+/// A log in a directory of this machine. Dropping it ends its writer, after what is queued.
+pub struct EmbeddedLog {
+    id: LogId,
+    path: PathBuf,
+    queue: flume::Sender<Item>,
+    wait: Duration,
+    state: Arc<Mutex<State>>,
+    reader: Arc<Mutex<Option<LogReader>>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl EmbeddedLog {
+    /// Opens or makes the log in `dir` and starts its writer, which first brings the decider up to
+    /// the log's end; until then [`Log::health`] says so and appends are refused.
+    ///
+    /// # Errors
+    /// [`OpenError`], a sentence for the operator.
+    pub fn open<D: Decide>(
+        dir: &Path,
+        options: &Options,
+        clock: Arc<dyn Clock>,
+        watch: Arc<dyn Watch>,
+        decide: impl FnOnce(&LogId) -> Result<D, OpenError>,
+    ) -> Result<Self, OpenError> {
+        let lock = lock::DirLock::take(dir)?;
+        let path = dir.join(FILE);
+        let conn = schema::open_or_create(&path)?;
+        let id = schema::log_id(&conn, &path)?;
+        let end = schema::check_tail(&conn, &path)?;
+        let decide = decide(&id)?;
+        let (queue, items) = flume::bounded(options.queue.max(1));
+        let state = Arc::new(Mutex::new(State::Restoring));
+        let writer = Writer::new(
+            path.clone(),
+            conn,
+            lock,
+            id.clone(),
+            end,
+            decide,
+            clock,
+            watch,
+            state.clone(),
+            options.retention,
+        );
+        let writer = std::thread::Builder::new()
+            .name("log-writer".into())
+            .spawn(move || writer.run(&items))
+            .map_err(|error| OpenError::Unwritable { path: path.clone(), error: error.to_string() })?;
+        let reader = Arc::new(Mutex::new(None));
+        Ok(Self { id, path, queue, wait: options.wait, state, reader, writer: Some(writer) })
+    }
+
+    /// Whether the decider has been brought up to the log's end.
+    pub fn is_restoring(&self) -> bool {
+        matches!(*lock_state(&self.state), State::Restoring)
+    }
+}
+
+fn lock_state(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+    // A state is replaced whole: one that a panicking thread left is still one.
+    state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Drop for EmbeddedLog {
+    fn drop(&mut self) {
+        // Closing the queue lets the writer finish what it has taken, and end.
+        let (closed, _) = flume::bounded(1);
+        drop(std::mem::replace(&mut self.queue, closed));
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Log for EmbeddedLog {
+    fn id(&self) -> &LogId {
+        &self.id
+    }
+
+    async fn append(&self, append: Append) -> Result<Ticket, AppendError> {
+        if self.is_restoring() {
+            return Err(AppendError::Closed("the index of ids is being restored from the log"));
+        }
+        let (resolver, ticket) = Ticket::new();
+        let item = Item { append, resolver, since: Instant::now() };
+        match self.queue.try_send(item) {
+            Ok(()) => Ok(ticket),
+            Err(flume::TrySendError::Disconnected(_)) => Err(AppendError::Closed("its writer has ended")),
+            Err(flume::TrySendError::Full(item)) => {
+                match tokio::time::timeout(self.wait, self.queue.send_async(item)).await {
+                    Ok(Ok(())) => Ok(ticket),
+                    Ok(Err(_)) => Err(AppendError::Closed("its writer has ended")),
+                    Err(_) => Err(AppendError::Full),
+                }
+            }
+        }
+    }
+
+    async fn read(&self, partition: i32, offset: i64) -> Result<Option<StoredRecord>, ReadError> {
+        if partition != PARTITION {
+            return Ok(None);
+        }
+        let (reader, path) = (self.reader.clone(), self.path.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let mut reader = reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if reader.is_none() {
+                let opened = LogReader::open_file(&path).map_err(|e| ReadError::Unavailable(e.to_string().into()))?;
+                *reader = Some(opened);
+            }
+            match reader.as_ref().map(|reader| reader.read(offset)) {
+                Some(Err(ReadError::Unavailable(why))) => {
+                    // The next read opens the file anew.
+                    *reader = None;
+                    Err(ReadError::Unavailable(why))
+                }
+                Some(read) => read,
+                None => Ok(None),
+            }
+        });
+        read.await.unwrap_or_else(|_| Err(ReadError::Unavailable("the read was cut off".into())))
+    }
+
+    fn health(&self) -> Result<(), Arc<str>> {
+        match &*lock_state(&self.state) {
+            State::Open => Ok(()),
+            State::Restoring => Err("the index of ids is being restored from the log".into()),
+            State::Failing(why) => Err(why.clone()),
+            State::Ended => Err("the log's writer has ended".into()),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The logs of this crate, against the one list of claims.
+
+use std::sync::Arc;
+
+use flk_log::{
+    Log,
+    conformance::{HandClock, Refuser, Subject},
+    embedded::{EmbeddedLog, Options},
+    log_conformance,
+    memory::MemoryLog,
+    watch::Unwatched,
+};
+
+struct Memory;
+
+impl Subject for Memory {
+    fn open(&self, clock: Arc<HandClock>) -> Arc<dyn Log> {
+        Arc::new(MemoryLog::new("memory", clock, Refuser::default()))
+    }
+
+    fn persists(&self) -> bool {
+        false
+    }
+}
+
+struct Embedded(tempfile::TempDir);
+
+impl Subject for Embedded {
+    fn open(&self, clock: Arc<HandClock>) -> Arc<dyn Log> {
+        let open = EmbeddedLog::open(self.0.path(), &Options::default(), clock, Arc::new(Unwatched), |_| {
+            Ok(Refuser::default())
+        });
+        Arc::new(open.unwrap())
+    }
+
+    fn persists(&self) -> bool {
+        true
+    }
+}
+
+log_conformance!(memory, Memory);
+log_conformance!(embedded, Embedded(tempfile::tempdir().unwrap()));

@@ -1,0 +1,208 @@
+//! What the embedded log promises beyond the port: who may open it, what it says when something is
+//! wrong, retention, and reading beside it.
+
+use core::time::Duration;
+use std::{path::Path, sync::Arc, time::Instant};
+
+use flk_contract::{LogTime, wire::State};
+use flk_log::{
+    Log, ReadError, StoredRecord,
+    conformance::{HandClock, Refuser, record},
+    embedded::{EmbeddedLog, FILE, LogReader, Mode, OpenError, Options, Scan, compact},
+    watch::Unwatched,
+};
+
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+fn try_open(dir: &Path, clock: Arc<HandClock>) -> Result<EmbeddedLog, OpenError> {
+    EmbeddedLog::open(dir, &Options::default(), clock, Arc::new(Unwatched), |_| Ok(Refuser::default()))
+}
+
+fn open(dir: &Path, clock: Arc<HandClock>) -> EmbeddedLog {
+    let log = try_open(dir, clock).unwrap();
+    until("the log is open", || log.health().is_ok());
+    log
+}
+
+fn until(claim: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{claim}: not within 30 s");
+        std::thread::yield_now();
+    }
+}
+
+async fn fill(log: &EmbeddedLog, records: usize, size: usize) {
+    let mut tickets = Vec::new();
+    for n in 0..records {
+        tickets.push(log.append(record(vec![n as u8; size])).await.unwrap());
+    }
+    for ticket in tickets {
+        ticket.durable().await.unwrap();
+    }
+}
+
+fn offsets(dir: &Path) -> Vec<i64> {
+    let mut offsets = Vec::new();
+    let each = |record: StoredRecord| {
+        offsets.push(record.origin.position.offset);
+        Ok::<_, ReadError>(true)
+    };
+    LogReader::open(dir).unwrap().scan(&Scan::ALL, each).unwrap();
+    offsets
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_directory_gets_a_plain_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path(), HandClock::at(0));
+    let error = try_open(dir.path(), HandClock::at(0)).err().unwrap().to_string();
+    assert!(error.contains("in use by another process") && error.contains(&std::process::id().to_string()), "{error}");
+    drop(first);
+    open(dir.path(), HandClock::at(0));
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_a_log_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE);
+    std::fs::write(&path, b"something else entirely, and long enough to be looked at".repeat(9)).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    assert!(matches!(try_open(dir.path(), HandClock::at(0)), Err(OpenError::NotALog(_))));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+
+    let other = tempfile::tempdir().unwrap();
+    let conn = rusqlite::Connection::open(other.path().join(FILE)).unwrap();
+    conn.execute_batch("CREATE TABLE mine (x); ").unwrap();
+    drop(conn);
+    assert!(matches!(try_open(other.path(), HandClock::at(0)), Err(OpenError::NotALog(_))));
+}
+
+#[tokio::test]
+async fn a_file_of_another_format_is_refused_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), HandClock::at(0)));
+    let conn = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
+    conn.pragma_update(None, "user_version", 7).unwrap();
+    drop(conn);
+    let error = try_open(dir.path(), HandClock::at(0)).err().unwrap();
+    assert!(matches!(error, OpenError::OtherFormat { found: 7, expected: 1, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_found_at_start_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), HandClock::at(0));
+    fill(&log, 20, 2_000).await;
+    drop(log);
+    // One bit of one body, deep in the file.
+    let path = dir.path().join(FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(500).position(|part| part.iter().all(|byte| *byte == 7)).unwrap();
+    bytes[at + 250] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let error = try_open(dir.path(), HandClock::at(0)).err().unwrap();
+    assert!(matches!(&error, OpenError::Damaged { what, .. } if what.contains("offset 8")), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "a damaged file is not touched");
+}
+
+#[tokio::test]
+async fn a_file_cut_short_is_found_at_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), HandClock::at(0));
+    fill(&log, 100, 2_000).await;
+    drop(log);
+    let path = dir.path().join(FILE);
+    let size = std::fs::metadata(&path).unwrap().len();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(size / 2).unwrap();
+    let error = try_open(dir.path(), HandClock::at(0)).err().unwrap();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn retention_removes_what_is_old_by_log_time_and_gives_the_space_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::at(0);
+    let log = open(dir.path(), clock.clone());
+    fill(&log, 3_000, 10_000).await;
+    // The clock alone, without a record, removes nothing.
+    clock.set(100 * DAY);
+    drop(log);
+    let full = std::fs::metadata(dir.path().join(FILE)).unwrap().len();
+    let log = open(dir.path(), clock.clone());
+    clock.set(10 * DAY);
+    fill(&log, 1, 10).await;
+    clock.set(17 * DAY);
+    fill(&log, 1, 10).await;
+    assert_eq!(offsets(dir.path()).len(), 3_002);
+    drop(log);
+    let log = open(dir.path(), clock.clone());
+    until("the old records are gone", || offsets(dir.path()) == [3_001, 3_002]);
+    let path = dir.path().join(FILE);
+    until("the file has shrunk", || {
+        let conn = rusqlite::Connection::open(&path).unwrap();
+        conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+        std::fs::metadata(&path).unwrap().len() * 4 < full * 3
+    });
+    fill(&log, 1, 10).await;
+    assert_eq!(offsets(dir.path()), [3_001, 3_002, 3_003]);
+}
+
+#[tokio::test]
+async fn compacting_says_what_would_go_and_never_touches_what_must_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::at(0);
+    let log = open(dir.path(), clock.clone());
+    fill(&log, 10, 1_000).await;
+    clock.set(15 * DAY);
+    fill(&log, 5, 1_000).await;
+    let now = LogTime::from_millis(15 * DAY);
+    let hour = Duration::from_secs(3600);
+    let dry = compact(dir.path(), hour, now, Mode::DryRun).unwrap();
+    assert_eq!((dry.records, dry.body_bytes, dry.first_kept), (10, 10_000, Some(11)));
+    assert_eq!(offsets(dir.path()).len(), 15);
+    // Beside the running log.
+    let done = compact(dir.path(), hour, now, Mode::Remove).unwrap();
+    assert_eq!(done.records, 10);
+    assert_eq!(offsets(dir.path()), [11, 12, 13, 14, 15]);
+    fill(&log, 1, 10).await;
+    // A clock far ahead of the log empties nothing.
+    let ahead = compact(dir.path(), hour, LogTime::from_millis(999 * DAY), Mode::Remove).unwrap();
+    assert_eq!(ahead.records, 0);
+    assert_eq!(offsets(dir.path()).last(), Some(&16));
+}
+
+#[tokio::test]
+async fn records_are_found_by_time_and_by_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::at(0);
+    let log = open(dir.path(), clock.clone());
+    for time in [10, 20, 20, 30] {
+        clock.set(time);
+        fill(&log, 1, 10).await;
+    }
+    let reader = LogReader::open(dir.path()).unwrap();
+    for (time, offset) in [(0, 1), (10, 1), (11, 2), (20, 2), (21, 4), (30, 4), (31, 5)] {
+        assert_eq!(reader.offset_at(LogTime::from_millis(time)).unwrap(), offset, "at {time}");
+    }
+    let mut count = 0;
+    let refused = Scan { state: Some(State::Refused), ..Scan::ALL };
+    reader
+        .scan(&refused, |_| {
+            count += 1;
+            Ok::<_, ReadError>(true)
+        })
+        .unwrap();
+    assert_eq!(count, 4);
+    let settled = Scan { state: Some(State::Settled), ..Scan::ALL };
+    reader.scan(&settled, |_| -> Result<bool, ReadError> { panic!("nothing settled") }).unwrap();
+    let stat = reader.stat().unwrap();
+    assert_eq!((stat.records, stat.first, stat.next, stat.body_bytes), (4, Some(1), 5, 40));
+    assert_eq!(stat.by_code, [("refused".to_owned(), "malformed".to_owned(), 4)]);
+}
+
+#[tokio::test]
+async fn a_log_that_is_not_there_is_said_so() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(matches!(LogReader::open(dir.path()), Err(OpenError::Absent(_))));
+}
