@@ -3,6 +3,8 @@
 //! For tests only. A log is opened through [`Subject`], so that what has to survive a restart can
 //! be asked after one.
 
+#![allow(clippy::unwrap_used, reason = "these are tests: a panic is a failed claim")]
+
 use std::{
     collections::HashSet,
     sync::{
