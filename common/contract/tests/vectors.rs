@@ -1,5 +1,7 @@
 //! The contract as data: every case of `tests/vectors` at the root of the repository.
 
+#![allow(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+
 use core::num::NonZeroU32;
 use std::{collections::BTreeMap, path::Path};
 

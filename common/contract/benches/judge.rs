@@ -1,0 +1,2 @@
+//! Benchmarks of the contract.
+fn main() {}
