@@ -27,7 +27,7 @@ struct Embedded(tempfile::TempDir);
 
 impl Subject for Embedded {
     fn open(&self, clock: Arc<HandClock>) -> Arc<dyn Log> {
-        let open = EmbeddedLog::open(self.0.path(), &Options::default(), clock, Arc::new(Unwatched), |_| {
+        let open = EmbeddedLog::open(self.0.path(), &Options::default(), clock, Arc::new(Unwatched), |_, _| {
             Ok(Refuser::default())
         });
         Arc::new(open.unwrap())

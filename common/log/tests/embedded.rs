@@ -15,7 +15,7 @@ use flk_log::{
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
 fn try_open(dir: &Path, clock: Arc<HandClock>) -> Result<EmbeddedLog, OpenError> {
-    EmbeddedLog::open(dir, &Options::default(), clock, Arc::new(Unwatched), |_| Ok(Refuser::default()))
+    EmbeddedLog::open(dir, &Options::default(), clock, Arc::new(Unwatched), |_, _| Ok(Refuser::default()))
 }
 
 fn open(dir: &Path, clock: Arc<HandClock>) -> EmbeddedLog {

@@ -114,7 +114,8 @@ pub struct EmbeddedLog {
 
 impl EmbeddedLog {
     /// Opens or makes the log in `dir` and starts its writer, which first brings the decider up to
-    /// the log's end; until then [`Log::health`] says so and appends are refused.
+    /// the log's end; until then [`Log::health`] says so and appends are refused. The decider is
+    /// made for the log's id and the next offset that it will give.
     ///
     /// # Errors
     /// [`OpenError`], a sentence for the operator.
@@ -123,14 +124,14 @@ impl EmbeddedLog {
         options: &Options,
         clock: Arc<dyn Clock>,
         watch: Arc<dyn Watch>,
-        decide: impl FnOnce(&LogId) -> Result<D, OpenError>,
+        decide: impl FnOnce(&LogId, i64) -> Result<D, OpenError>,
     ) -> Result<Self, OpenError> {
         let lock = lock::DirLock::take(dir)?;
         let path = dir.join(FILE);
         let conn = schema::open_or_create(&path)?;
         let id = schema::log_id(&conn, &path)?;
         let end = schema::check_tail(&conn, &path)?;
-        let decide = decide(&id)?;
+        let decide = decide(&id, end.next)?;
         let (queue, items) = flume::bounded(options.queue.max(1));
         let state = Arc::new(Mutex::new(State::Restoring));
         let writer = Writer::new(
