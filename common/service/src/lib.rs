@@ -1,1 +1,9 @@
-//! service
+//! What every role needs to run, and nothing about records: metrics, settings, telemetry,
+//! lifecycle, readiness, limits of the process.
+//!
+//! This room knows no log, no index, no HTTP framework and no verdict; it is what those are
+//! started, watched and stopped with.
+
+pub mod metrics;
+
+pub use metrics::Metrics;
