@@ -11,6 +11,10 @@ pub enum ResultsError {
     /// What is stored is not what was written. An index is derived: drop it and build it anew.
     #[error("the index is damaged: {0}")]
     Damaged(String),
+    /// It was asked to take what can not be: a result of another partition, an id that is not
+    /// derived, an end that goes back. Nothing was applied; asking again says the same.
+    #[error("the index does not take this: {0}")]
+    Refused(String),
 }
 
 /// The index of settled ids of one partition: id → settled result, and how far it is complete.
