@@ -1,5 +1,7 @@
 //! The logs of this crate, against the one list of claims.
 
+#![allow(clippy::unwrap_used, reason = "these are tests: a panic is a failed claim")]
+
 use std::sync::Arc;
 
 use flk_log::{

@@ -1,14 +1,16 @@
 //! What the embedded log promises beyond the port: who may open it, what it says when something is
 //! wrong, retention, and reading beside it.
 
+#![allow(clippy::unwrap_used, reason = "these are tests: a panic is a failed claim")]
+
 use core::time::Duration;
 use std::{path::Path, sync::Arc, time::Instant};
 
-use flk_contract::{LogTime, wire::State};
+use flk_contract::{Code, LogTime, Tenant, wire::State};
 use flk_log::{
     Log, ReadError, StoredRecord,
     conformance::{HandClock, Refuser, record},
-    embedded::{EmbeddedLog, FILE, LogReader, Mode, OpenError, Options, Scan, compact},
+    embedded::{Damage, EmbeddedLog, FILE, LogReader, Mode, OpenError, Options, Scan, Surveyed, compact},
     watch::Unwatched,
 };
 
@@ -205,4 +207,106 @@ async fn records_are_found_by_time_and_by_state() {
 async fn a_log_that_is_not_there_is_said_so() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(LogReader::open(dir.path()), Err(OpenError::Absent(_))));
+}
+
+fn survey(dir: &Path) -> (Vec<i64>, Vec<Damage>) {
+    let (mut records, mut damage) = (Vec::new(), Vec::new());
+    let each = |found| {
+        match found {
+            Surveyed::Record(record) => records.push(record.origin.position.offset),
+            Surveyed::Damage(found) => damage.push(found),
+        }
+        Ok::<_, ReadError>(true)
+    };
+    LogReader::open(dir).unwrap().survey(0, i64::MAX, each).unwrap();
+    (records, damage)
+}
+
+async fn made(records: usize, size: usize) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fill(&open(dir.path(), HandClock::at(0)), records, size).await;
+    dir
+}
+
+#[tokio::test]
+async fn a_survey_of_a_sound_log_finds_all_records_and_nothing_else() {
+    let dir = made(1_200, 100).await;
+    assert_eq!(survey(dir.path()), ((1..=1_200).collect(), Vec::new()));
+    // Retention takes from the head: that is no damage.
+    let conn = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
+    conn.execute("DELETE FROM record WHERE offset < 700", []).unwrap();
+    assert_eq!(survey(dir.path()), ((700..=1_200).collect(), Vec::new()));
+    conn.execute("DELETE FROM record", []).unwrap();
+    assert_eq!(survey(dir.path()), (Vec::new(), Vec::new()));
+}
+
+#[tokio::test]
+async fn a_survey_goes_on_after_damage_and_names_all_of_it() {
+    let dir = made(1_000, 100).await;
+    let conn = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
+    conn.execute("UPDATE record SET code = 'ok' WHERE offset = 5", []).unwrap();
+    conn.execute("UPDATE record SET appended_at = 9 WHERE offset = 6", []).unwrap();
+    conn.execute("DELETE FROM record WHERE offset BETWEEN 600 AND 602", []).unwrap();
+    conn.execute("DELETE FROM record WHERE offset > 998", []).unwrap();
+    let (records, damage) = survey(dir.path());
+    let expected: Vec<i64> = (1..=998).filter(|n| ![5, 6, 600, 601, 602].contains(n)).collect();
+    assert_eq!(records, expected);
+    let places: Vec<_> = damage.iter().map(|damage| (damage.from, damage.to)).collect();
+    assert_eq!(places, [(5, 5), (6, 6), (600, 602), (999, 1_000)], "{damage:?}");
+    assert!(damage[0].what.contains("checksum"), "{damage:?}");
+}
+
+#[tokio::test]
+async fn a_survey_steps_over_pages_that_can_not_be_read() {
+    let dir = made(2_000, 500).await;
+    let path = dir.path().join(FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let pages = bytes.len() / 8192;
+    assert!(pages > 100, "{pages}");
+    // Two leaves that are neighbours, and one further on, lose their heads.
+    for page in [40, 41, 90] {
+        bytes[page * 8192..page * 8192 + 64].fill(0xff);
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    let (records, damage) = survey(dir.path());
+    assert_eq!(damage.len(), 2, "{damage:?}");
+    assert!(damage.iter().all(|damage| damage.what.contains("can not be read")), "{damage:?}");
+    let lost: Vec<i64> = damage.iter().flat_map(|damage| damage.from..=damage.to).collect();
+    assert!(lost.len() > 10 && lost.len() < 100, "{damage:?}");
+    let expected: Vec<i64> = (1..=2_000).filter(|n| !lost.contains(n)).collect();
+    assert_eq!(records, expected);
+}
+
+#[tokio::test]
+async fn a_file_cut_short_is_not_read_at_all() {
+    let dir = made(1_000, 500).await;
+    let path = dir.path().join(FILE);
+    let size = std::fs::metadata(&path).unwrap().len();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(size / 8192 / 2 * 8192).unwrap();
+    assert!(matches!(LogReader::open(dir.path()), Err(OpenError::Damaged { .. })));
+}
+
+#[tokio::test]
+async fn records_are_read_from_the_newest_back_and_by_code() {
+    let dir = made(1_200, 10).await;
+    let reader = LogReader::open(dir.path()).unwrap();
+    let mut seen = Vec::new();
+    let scan = Scan { from: 100, to: 1_101, code: Some(Code::Malformed), ..Scan::ALL };
+    let each = |record: StoredRecord| {
+        seen.push(record.origin.position.offset);
+        Ok::<_, ReadError>(seen.len() < 700)
+    };
+    reader.scan_newest_first(&scan, each).unwrap();
+    assert_eq!(seen, (401..=1_100).rev().collect::<Vec<_>>());
+    let none = Scan { code: Some(Code::Ok), ..Scan::ALL };
+    reader.scan_newest_first(&none, |_| -> Result<bool, ReadError> { panic!("nothing was ok") }).unwrap();
+    assert_eq!(reader.next().unwrap(), 1_201);
+    assert_eq!(reader.last_settled(&Tenant::default_tenant(), "none").unwrap(), None);
+}
+
+#[tokio::test]
+async fn large_bodies_are_read_a_few_at_a_time_and_all_of_them() {
+    let dir = made(20, 1024 * 1024).await;
+    assert_eq!(offsets(dir.path()), (1..=20).collect::<Vec<_>>());
+    assert_eq!(survey(dir.path()).0.len(), 20);
 }

@@ -9,6 +9,7 @@ mod reader;
 mod retention;
 mod row;
 mod schema;
+mod survey;
 mod writer;
 
 use core::time::Duration;
@@ -24,6 +25,7 @@ use flk_contract::LogId;
 
 pub use reader::{LogReader, Scan, Stat};
 pub use retention::{Compacted, Mode, RETENTION_MIN, compact};
+pub use survey::{Damage, Surveyed};
 
 use crate::{Append, AppendError, Clock, Decide, Log, ReadError, StoredRecord, Ticket, Watch};
 use writer::{Item, State, Writer};

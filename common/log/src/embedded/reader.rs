@@ -2,15 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use flk_contract::{LogId, LogTime, Settled, wire::State};
+use flk_contract::{Code, LogId, LogTime, Settled, Tenant, wire::State};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{FILE, OpenError, row, schema};
 use crate::{ReadError, StoredRecord};
 
+/// Records read at a time.
+const PAGE_RECORDS: usize = 500;
+/// Bytes of bodies at which a page takes no more records: bodies may be 1 MiB each.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
 /// A read-only view of a log. Each call sees what was committed when it began.
 pub struct LogReader {
-    conn: Connection,
+    pub(super) conn: Connection,
     id: LogId,
     path: PathBuf,
 }
@@ -24,11 +29,27 @@ pub struct Scan {
     pub to: i64,
     /// Only records of this state.
     pub state: Option<State>,
+    /// Only records of this code: the verdict's, or `conflict`, or `too_old`.
+    pub code: Option<Code>,
 }
 
 impl Scan {
     /// Every record.
-    pub const ALL: Self = Self { from: 0, to: i64::MAX, state: None };
+    pub const ALL: Self = Self { from: 0, to: i64::MAX, state: None, code: None };
+}
+
+/// In which order a page is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
+/// Some records in a row, each read or found damaged, and why there are no more of them if that is
+/// the file's fault.
+pub(super) struct Page {
+    pub(super) rows: Vec<(i64, Result<StoredRecord, ReadError>)>,
+    pub(super) broken: Option<rusqlite::Error>,
 }
 
 /// A log in numbers.
@@ -94,40 +115,112 @@ impl LogReader {
         found.map_err(|error| row::unavailable(&error))?.transpose()
     }
 
+    /// The offset that the next record will get.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn next(&self) -> Result<i64, ReadError> {
+        schema::end(&self.conn).map(|end| end.next).map_err(|error| row::unavailable(&error))
+    }
+
+    /// The result last settled for an id, standing or expired, by a record that is kept; `None` if
+    /// there is none. There is no index of ids here: records are looked at from the newest on.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn last_settled(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Settled>, ReadError> {
+        let sql = format!(
+            "SELECT {} FROM record WHERE pcs_id = ?1 AND tenant = ?2 AND state = ?3 ORDER BY offset DESC LIMIT 1",
+            row::COLUMNS
+        );
+        let mut find = self.conn.prepare_cached(&sql).map_err(|error| row::unavailable(&error))?;
+        let wanted = (pcs_id, tenant.as_str(), State::Settled.as_str());
+        let found = find.query_row(wanted, |found| Ok(row::read(found, &self.id))).optional();
+        let record = found.map_err(|error| row::unavailable(&error))?.transpose()?;
+        record.map(|record| settled_of(&record)).transpose()
+    }
+
     /// Hands records to `each` in order until it says stop (`false`). Does not hold a transaction
     /// between pages, so that a long scan does not keep the writer from reusing its file.
     ///
     /// # Errors
-    /// [`ReadError`] of the log; a damaged record ends the scan.
+    /// [`ReadError`] of the log; a damaged record ends the scan ([`LogReader::survey`] goes on).
     pub fn scan<E: From<ReadError>>(
         &self,
         scan: &Scan,
+        each: impl FnMut(StoredRecord) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        self.scan_in(Order::OldestFirst, scan, each)
+    }
+
+    /// As [`LogReader::scan`], from the newest record back.
+    ///
+    /// # Errors
+    /// As [`LogReader::scan`].
+    pub fn scan_newest_first<E: From<ReadError>>(
+        &self,
+        scan: &Scan,
+        each: impl FnMut(StoredRecord) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        self.scan_in(Order::NewestFirst, scan, each)
+    }
+
+    fn scan_in<E: From<ReadError>>(
+        &self,
+        order: Order,
+        scan: &Scan,
         mut each: impl FnMut(StoredRecord) -> Result<bool, E>,
     ) -> Result<(), E> {
-        const PAGE: i64 = 500;
-        let sql = format!(
-            "SELECT {} FROM record WHERE offset >= ?1 AND offset < ?2 AND (?3 IS NULL OR state = ?3) ORDER BY offset LIMIT ?4",
-            row::COLUMNS
-        );
-        let mut from = scan.from;
+        let mut left = *scan;
         loop {
-            let mut page = Vec::with_capacity(PAGE as usize);
-            {
-                let mut find = self.conn.prepare_cached(&sql).map_err(|error| row::unavailable(&error))?;
-                let state = scan.state.map(State::as_str);
-                let mut rows = find.query((from, scan.to, state, PAGE)).map_err(|error| row::unavailable(&error))?;
-                while let Some(found) = rows.next().map_err(|error| row::unavailable(&error))? {
-                    page.push(row::read(found, &self.id)?);
-                }
-            }
-            let Some(last) = page.last() else { return Ok(()) };
-            from = last.origin.position.offset + 1;
-            for record in page {
-                if !each(record)? {
+            let Page { rows, broken } = self.page(order, &left).map_err(|error| row::unavailable(&error))?;
+            let last = rows.last().map(|(offset, _)| *offset);
+            for (_, record) in rows {
+                if !each(record?)? {
                     return Ok(());
                 }
             }
+            if let Some(error) = broken {
+                return Err(row::unavailable(&error).into());
+            }
+            match (last, order) {
+                (None, _) => return Ok(()),
+                (Some(last), Order::OldestFirst) => left.from = last + 1,
+                (Some(last), Order::NewestFirst) => left.to = last,
+            }
         }
+    }
+
+    /// The first records of a scan, or its last ones: at least one if there is one.
+    pub(super) fn page(&self, order: Order, scan: &Scan) -> rusqlite::Result<Page> {
+        let sql = format!(
+            "SELECT {} FROM record WHERE offset >= ?1 AND offset < ?2 AND (?3 IS NULL OR state = ?3)
+             AND (?4 IS NULL OR code = ?4) ORDER BY offset {}",
+            row::COLUMNS,
+            match order {
+                Order::OldestFirst => "ASC",
+                Order::NewestFirst => "DESC",
+            }
+        );
+        let mut find = self.conn.prepare_cached(&sql)?;
+        let (state, code) = (scan.state.map(State::as_str), scan.code.map(Code::as_str));
+        let mut found = find.query((scan.from, scan.to, state, code))?;
+        let mut page = Page { rows: Vec::new(), broken: None };
+        let mut bytes = 0;
+        while page.rows.len() < PAGE_RECORDS && bytes < PAGE_BYTES {
+            let row = match found.next() {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                Err(error) => {
+                    page.broken = Some(error);
+                    break;
+                }
+            };
+            let record = row::read(row, &self.id);
+            bytes += record.as_ref().map_or(0, |record| record.record.body.len());
+            page.rows.push((row.get(0)?, record));
+        }
+        Ok(page)
     }
 
     /// The offset of the first record at or after a log time; the next offset if there is none.
@@ -200,18 +293,20 @@ impl LogReader {
     /// Settled results of records from `from` on and before `to`.
     pub(super) fn settled(&self, from: i64, to: i64, limit: usize) -> Result<SettledPage, ReadError> {
         let mut page = SettledPage { settled: Vec::new(), next: to };
-        let scan = Scan { from, to, state: Some(State::Settled) };
+        let scan = Scan { from, to, state: Some(State::Settled), code: None };
         self.scan(&scan, |record| {
-            let offset = record.origin.position.offset;
-            let settled =
-                record.settled().ok_or(ReadError::Damaged { offset, what: "it settled, and says not what" })?;
-            page.settled.push(settled);
+            page.settled.push(settled_of(&record)?);
             if page.settled.len() < limit {
                 return Ok::<_, ReadError>(true);
             }
-            page.next = offset + 1;
+            page.next = record.origin.position.offset + 1;
             Ok(false)
         })?;
         Ok(page)
     }
+}
+
+fn settled_of(record: &StoredRecord) -> Result<Settled, ReadError> {
+    let offset = record.origin.position.offset;
+    record.settled().ok_or(ReadError::Damaged { offset, what: "it settled, and says not what" })
 }
