@@ -4,6 +4,10 @@
 //! This room knows no log, no index, no HTTP framework and no verdict; it is what those are
 //! started, watched and stopped with.
 
+pub mod health;
+pub mod lifecycle;
+pub mod limits;
 pub mod metrics;
+pub mod telemetry;
 
 pub use metrics::Metrics;
