@@ -1,0 +1,187 @@
+//! Admission: who is let in before a byte of a body is read.
+//!
+//! Two limits in flight, requests and bytes, and one a second. What is over them is turned away
+//! with a few instructions and a counter: under overload nothing else may cost anything.
+
+use core::{
+    num::NonZeroU32,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+use std::sync::Arc;
+
+use flk_contract::limits::BODY_BYTES_MAX;
+use flk_service::metrics::{Metrics, Shed};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use crate::{
+    limits::Limits,
+    refusal::{Kind, Refusal},
+};
+
+/// Lets submissions in, or not.
+pub(crate) struct Admission {
+    rate: Option<DefaultDirectRateLimiter>,
+    requests: Gate,
+    bytes: Gate,
+    metrics: Arc<Metrics>,
+}
+
+/// A number in use that never exceeds another.
+struct Gate {
+    used: AtomicUsize,
+    most: usize,
+}
+
+impl Gate {
+    fn take(&self, n: usize) -> bool {
+        let grown = |used: usize| used.checked_add(n).filter(|sum| *sum <= self.most);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).is_ok()
+    }
+
+    fn give(&self, n: usize) {
+        self.used.fetch_sub(n, Ordering::Relaxed);
+    }
+}
+
+impl Admission {
+    pub(crate) fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
+        let quota = NonZeroU32::new(limits.token_rate).map(|rate| {
+            let burst = rate.saturating_add(rate.get());
+            Quota::per_second(rate).allow_burst(burst)
+        });
+        Self {
+            rate: quota.map(RateLimiter::direct),
+            requests: Gate { used: AtomicUsize::new(0), most: limits.requests },
+            bytes: Gate { used: AtomicUsize::new(0), most: limits.bytes.max(BODY_BYTES_MAX) },
+            metrics,
+        }
+    }
+
+    /// Lets one submission in. `declared` is the length of its body, where the client said it.
+    ///
+    /// # Errors
+    /// A refusal by the rate, the size, the requests or the bytes in flight, in this order.
+    pub(crate) fn enter(&self, declared: Option<u64>) -> Result<Permit<'_>, Refusal> {
+        if self.rate.as_ref().is_some_and(|rate| rate.check().is_err()) {
+            return Err(self.shed(Shed::Rate, Kind::RateLimited));
+        }
+        let length = match declared {
+            Some(length) => usize::try_from(length).ok().filter(|length| *length <= BODY_BYTES_MAX),
+            None => Some(BODY_BYTES_MAX),
+        };
+        let Some(length) = length else { return Err(Refusal::new(Kind::BodyTooLarge)) };
+        if !self.requests.take(1) {
+            return Err(self.shed(Shed::Requests, Kind::TooManyRequests));
+        }
+        if !self.bytes.take(length) {
+            self.requests.give(1);
+            return Err(self.shed(Shed::Bytes, Kind::TooManyBytes));
+        }
+        self.metrics.requests_in_flight.inc();
+        self.metrics.bytes_in_flight.add(gauge(length));
+        Ok(Permit { admission: self, bytes: length })
+    }
+
+    fn shed(&self, reason: Shed, kind: Kind) -> Refusal {
+        self.metrics.shed(reason);
+        Refusal::new(kind)
+    }
+}
+
+/// A submission that was let in; what it holds is given back when it is dropped.
+pub(crate) struct Permit<'a> {
+    admission: &'a Admission,
+    bytes: usize,
+}
+
+impl Permit<'_> {
+    /// Gives back what a body of unknown length turned out not to need.
+    pub(crate) fn shrink(&mut self, length: usize) {
+        let over = self.bytes.saturating_sub(length);
+        if over > 0 {
+            self.give_bytes(over);
+        }
+    }
+
+    fn give_bytes(&mut self, n: usize) {
+        self.bytes -= n;
+        self.admission.bytes.give(n);
+        self.admission.metrics.bytes_in_flight.sub(gauge(n));
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.give_bytes(self.bytes);
+        self.admission.requests.give(1);
+        self.admission.metrics.requests_in_flight.dec();
+    }
+}
+
+fn gauge(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn admission(requests: usize, bytes: usize, token_rate: u32) -> Admission {
+        Admission::new(&Limits { requests, bytes, token_rate, ..Limits::default() }, Metrics::new())
+    }
+
+    fn refused(admission: &Admission, declared: Option<u64>) -> Option<Kind> {
+        admission.enter(declared).err().map(|refusal| refusal.kind)
+    }
+
+    #[test]
+    fn each_limit_refuses_by_its_own_name() {
+        let two_requests = admission(2, 8 * BODY_BYTES_MAX, 0);
+        let held = [two_requests.enter(Some(1)), two_requests.enter(None)];
+        assert!(held.iter().all(Result::is_ok));
+        assert_eq!(refused(&two_requests, Some(1)), Some(Kind::TooManyRequests));
+        assert_eq!(refused(&two_requests, Some(BODY_BYTES_MAX as u64 + 1)), Some(Kind::BodyTooLarge));
+        drop(held);
+        assert_eq!(refused(&two_requests, Some(1)), None);
+
+        let one_body = admission(9, 0, 0);
+        let mut held = one_body.enter(None).ok().unwrap();
+        assert_eq!(refused(&one_body, Some(1)), Some(Kind::TooManyBytes));
+        held.shrink(10);
+        assert_eq!(refused(&one_body, Some(1)), None);
+        assert_eq!(one_body.metrics.bytes_in_flight.get(), 10);
+
+        let two_a_second = admission(9, 0, 1);
+        assert_eq!(refused(&two_a_second, Some(1)), None);
+        assert_eq!(refused(&two_a_second, Some(1)), None);
+        assert_eq!(refused(&two_a_second, Some(1)), Some(Kind::RateLimited));
+        assert_eq!(two_a_second.metrics.requests_in_flight.get(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_is_given_back(steps in prop::collection::vec((prop::option::of(0_u64..2_000_000), 0_usize..2_000_000), 0..40)) {
+            let admission = admission(5, 3_000_000, 0);
+            let mut held = Vec::new();
+            for (declared, shrink_to) in steps {
+                match admission.enter(declared) {
+                    Ok(mut permit) => {
+                        permit.shrink(shrink_to);
+                        held.push(permit);
+                    }
+                    Err(_) => drop(held.pop()),
+                }
+                let bytes: usize = held.iter().map(|permit| permit.bytes).sum();
+                prop_assert_eq!(admission.bytes.used.load(Ordering::Relaxed), bytes);
+                prop_assert_eq!(admission.requests.used.load(Ordering::Relaxed), held.len());
+                prop_assert_eq!(admission.metrics.bytes_in_flight.get(), bytes as i64);
+                prop_assert!(held.len() <= 5 && bytes <= 3_000_000);
+            }
+            held.clear();
+            prop_assert_eq!(admission.bytes.used.load(Ordering::Relaxed), 0);
+            prop_assert_eq!(admission.metrics.requests_in_flight.get(), 0);
+        }
+    }
+}

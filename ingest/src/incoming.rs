@@ -1,0 +1,174 @@
+//! What a request says beside its body: its id, its trace, the tenant. Everything is bounded here,
+//! because it goes into the log.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use flk_contract::{Tenant, limits::TENANT_BYTES_MAX};
+
+use crate::refusal::{Kind, Refusal};
+
+/// Names a request in log lines, in the log and in the answer.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The tenant, as the client says.
+pub(crate) const TENANT_ID: HeaderName = HeaderName::from_static("x-tenant-id");
+/// W3C trace context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// RFC 7240.
+pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// RFC 7240.
+pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// The client's request id if it is one, else a new one: 128 random bits, hex.
+pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let fits = |id: &&HeaderValue| {
+        let word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(word)
+    };
+    if let Some(id) = single(headers, &REQUEST_ID).filter(fits) {
+        return id.clone();
+    }
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0_u8; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(random()) {
+        if let [high, low] = pair {
+            *high = HEX[usize::from(byte >> 4)];
+            *low = HEX[usize::from(byte & 15)];
+        }
+    }
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("0"))
+}
+
+fn random() -> [u8; 16] {
+    static WITHOUT_RANDOMNESS: AtomicU64 = AtomicU64::new(0);
+    let mut bytes = [0; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        // An id is for telling requests apart, and within this process that does.
+        let n = WITHOUT_RANDOMNESS.fetch_add(1, Ordering::Relaxed);
+        bytes[8..].copy_from_slice(&n.to_be_bytes());
+    }
+    bytes
+}
+
+/// The text of a header value that is known to be ASCII.
+pub(crate) fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or_default()
+}
+
+/// `traceparent`, if it is one and there is only one.
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let value = single(headers, &TRACEPARENT)?.to_str().ok()?;
+    is_traceparent(value).then(|| value.to_owned())
+}
+
+/// Version, trace id, parent id, flags: lower-case hex, ids not all zero, version not `ff`.
+fn is_traceparent(value: &str) -> bool {
+    let mut parts = value.split('-');
+    let mut part = |length: usize| {
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        parts.next().filter(|part| part.len() == length && part.bytes().all(hex))
+    };
+    let (version, trace, parent, flags) = (part(2), part(32), part(16), part(2));
+    let nonzero = |id: Option<&str>| id.is_some_and(|id| id.bytes().any(|b| b != b'0'));
+    value.len() == 55
+        && version.is_some_and(|version| version != "ff")
+        && nonzero(trace)
+        && nonzero(parent)
+        && flags.is_some()
+}
+
+/// `X-Tenant-Id` of a submission, as it came: which tenants there are is not decided here.
+/// Several are joined, so that they match none, and what is too long to be a tenant is cut to
+/// something that still is.
+pub(crate) fn tenant_claimed(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(TENANT_ID).iter();
+    let lossy = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let mut claimed = lossy(values.next()?);
+    for value in values {
+        claimed.push(',');
+        claimed.push_str(&lossy(value));
+    }
+    claimed.truncate(claimed.ceil_char_boundary(TENANT_BYTES_MAX + 1));
+    Some(claimed)
+}
+
+/// The tenant that a GET is about.
+///
+/// # Errors
+/// [`Kind::BadTenant`] for what can not be a tenant.
+pub(crate) fn tenant_named(headers: &HeaderMap) -> Result<Tenant, Refusal> {
+    let Some(name) = tenant_claimed(headers) else { return Ok(Tenant::default_tenant()) };
+    Tenant::new(&name).map_err(|_| Refusal::new(Kind::BadTenant))
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(of: &[(HeaderName, &[u8])]) -> HeaderMap {
+        of.iter().map(|(name, value)| (name.clone(), HeaderValue::from_bytes(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_request_id_is_taken_if_it_is_a_short_word_and_made_otherwise() {
+        for id in ["a", "Job-7_x.1", &"x".repeat(64)] {
+            assert_eq!(request_id(&headers(&[(REQUEST_ID, id.as_bytes())])), id);
+        }
+        for id in ["", "a b", "a/b", "<script>", &"x".repeat(65), "\u{e9}"] {
+            let made = request_id(&headers(&[(REQUEST_ID, id.as_bytes())]));
+            assert_eq!(made.len(), 32, "{id}");
+            assert!(text(&made).bytes().all(|b| b.is_ascii_hexdigit()), "{made:?}");
+        }
+        let twice = headers(&[(REQUEST_ID, b"a"), (REQUEST_ID, b"b")]);
+        assert_ne!(request_id(&twice), "a");
+        assert_ne!(request_id(&HeaderMap::new()), request_id(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn only_a_trace_context_is_kept() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(traceparent(&headers(&[(TRACEPARENT, good.as_bytes())])).as_deref(), Some(good));
+        for bad in [
+            "",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00_4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7_01",
+        ] {
+            assert_eq!(traceparent(&headers(&[(TRACEPARENT, bad.as_bytes())])), None, "{bad}");
+        }
+        let twice = headers(&[(TRACEPARENT, good.as_bytes()), (TRACEPARENT, good.as_bytes())]);
+        assert_eq!(traceparent(&twice), None);
+    }
+
+    #[test]
+    fn a_claimed_tenant_is_kept_as_it_came_and_never_becomes_another() {
+        let claimed = |values: &[&[u8]]| {
+            let of: Vec<_> = values.iter().map(|value| (TENANT_ID, *value)).collect();
+            tenant_claimed(&headers(&of))
+        };
+        assert_eq!(claimed(&[]), None);
+        assert_eq!(claimed(&[b"team-a"]).as_deref(), Some("team-a"));
+        assert_eq!(claimed(&[b""]).as_deref(), Some(""));
+        let name = [b'a'; 64];
+        assert!(Tenant::new(&claimed(&[&name]).unwrap()).is_ok());
+        let longer = [name.as_slice(), b"a"].concat();
+        let with_a_letter = [name.as_slice(), "\u{e9}".as_bytes()].concat();
+        let endless = [b'a'; 4000];
+        for none in [&[b"a".as_slice(), b"b"][..], &[b"a", b""], &[&longer], &[&with_a_letter], &[&endless], &[b"\xff"]]
+        {
+            let claimed = claimed(none).unwrap();
+            assert!(Tenant::new(&claimed).is_err() && claimed.len() <= 68, "{claimed}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The two GETs: what an id is settled as, and what became of a record.
+
+use axum::{
+    RequestPartsExt as _,
+    body::Body,
+    extract::Path,
+    http::{Response, StatusCode, request::Parts},
+};
+use flk_contract::{limits::PCS_ID_BYTES_MAX, settle::stands, wire::ResultBody};
+
+use crate::{
+    answer,
+    app::Shared,
+    incoming,
+    line::Line,
+    refusal::{Kind, Refusal},
+};
+
+/// `GET /v1/pcs/{pcs_id}`
+pub(crate) async fn result(
+    shared: &Shared,
+    parts: &mut Parts,
+    line: &mut Line<'_>,
+) -> Result<(Response<Body>, &'static str), Refusal> {
+    let tenant = incoming::tenant_named(&parts.headers)?;
+    line.known.tenant = Some(tenant.clone());
+    let not_settled = || Refusal::new(Kind::NotSettled);
+    // What can not be an id is none.
+    let Path(pcs_id) = parts.extract::<Path<String>>().await.map_err(|_| not_settled())?;
+    if pcs_id.len() > PCS_ID_BYTES_MAX {
+        return Err(not_settled());
+    }
+    let settled = shared.pipeline.result(&tenant, &pcs_id).await?;
+    let now = shared.pipeline.now();
+    let settled = settled.filter(|settled| stands(settled.origin.appended_at, now)).ok_or_else(not_settled)?;
+    line.known.pcs_id = Some(settled.facts.pcs_id.clone());
+    Ok((answer::json(StatusCode::OK, &ResultBody::settled(&settled))?, settled.code.as_str()))
+}
+
+/// `GET /v1/records/{partition}/{offset}`
+pub(crate) async fn record(
+    shared: &Shared,
+    parts: &mut Parts,
+    line: &mut Line<'_>,
+) -> Result<(Response<Body>, &'static str), Refusal> {
+    let nothing = || Refusal::new(Kind::NoSuchRecord);
+    // What can not be a place holds no record.
+    let Path((partition, offset)) = parts.extract::<Path<(i32, i64)>>().await.map_err(|_| nothing())?;
+    if partition < 0 || offset < 0 {
+        return Err(nothing());
+    }
+    let record = shared.pipeline.record(partition, offset).await?.ok_or_else(nothing)?;
+    line.known.state = Some(record.state);
+    let code = record.code.map_or("pending", |code| code.as_str());
+    Ok((answer::json(StatusCode::OK, &record)?, code))
+}
