@@ -44,6 +44,10 @@ const JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
 /// One flushes while the other compacts.
 const WORKERS: usize = 2;
 
+/// A keyspace with nothing in it, made when the database is. Where it is missing, the store has
+/// taken what it found for less than it was.
+const WHOLE: &str = "whole";
+
 /// How an index was found.
 #[derive(Debug, Clone)]
 pub enum Opened {
@@ -160,6 +164,7 @@ fn open_in(directory: &Directory, log: &LogId) -> Result<(Database, Opened), Ope
         }
     };
     let path = directory.database();
+    let begun = path.try_exists().map_err(|why| OpenError::unavailable(&path, &why))?;
     let open = || -> fjall::Result<Database> {
         Database::builder(&path)
             .cache_size(CACHE_BYTES)
@@ -171,8 +176,13 @@ fn open_in(directory: &Directory, log: &LogId) -> Result<(Database, Opened), Ope
     let database = panic::catch_unwind(AssertUnwindSafe(open))
         .map_err(|_| OpenError::Damaged("the store panicked while it opened it".into()))?
         .map_err(|error| OpenError::of_store(&path, &error))?;
-    for name in database.list_keyspace_names() {
-        partition::inspect(&database, &name, log)?;
+    let names = database.list_keyspace_names();
+    if begun && !names.iter().any(|name| **name == *WHOLE) {
+        return Err(OpenError::Damaged("it was never finished, or the list of its keyspaces is lost".into()));
+    }
+    database.keyspace(WHOLE, settings).map_err(|error| OpenError::of_store(&path, &error))?;
+    for name in names.iter().filter(|name| ***name != *WHOLE) {
+        partition::inspect(&database, name, log)?;
     }
     Ok((database, opened))
 }

@@ -89,11 +89,11 @@ pub(super) fn inspect(database: &Database, name: &str, log: &LogId) -> Result<()
     let partition = partition.parse().map_err(|_| unknown())?;
     let of_store = |error: fjall::Error| OpenError::of_store(Path::new(name), &error);
     let keyspace = database.keyspace(name, settings).map_err(of_store)?;
-    load(&keyspace, &Place { log: log.clone(), topic: topic.into(), partition }).map(drop)
+    load(database, &keyspace, &Place { log: log.clone(), topic: topic.into(), partition }).map(drop)
 }
 
 /// How far a keyspace is complete; `None` if nothing was ever written to it.
-fn load(keyspace: &Keyspace, place: &Place) -> Result<Option<Progress>, OpenError> {
+fn load(database: &Database, keyspace: &Keyspace, place: &Place) -> Result<Option<Progress>, OpenError> {
     let of_store = |error: fjall::Error| OpenError::of_store(keyspace.path(), &error);
     let damaged = |what: String| OpenError::Damaged(format!("{place}: {what}"));
     let (Some(said), Some(progress)) =
@@ -105,6 +105,11 @@ fn load(keyspace: &Keyspace, place: &Place) -> Result<Option<Progress>, OpenErro
     };
     if *said != *about(place) {
         return Err(damaged("it says that it is about another partition".into()));
+    }
+    // The store counts what it does, and a snapshot sees what was done before it. The store learns
+    // the count again from its journals: without these, snapshots would see nothing at all.
+    if database.snapshot().get(keyspace, PROGRESS).map_err(of_store)? != Some(progress.clone()) {
+        return Err(damaged("a journal is missing".into()));
     }
     let progress = Progress::decode(&progress).map_err(|why| damaged(format!("how far it is complete: {why}")))?;
     if let Some(last) = keyspace.range(offset_key(i64::MIN)..=offset_key(i64::MAX)).next_back() {
@@ -155,7 +160,7 @@ impl PartitionIndex {
         }
         let of_store = |error: fjall::Error| OpenError::of_store(&store.directory.database(), &error);
         let keyspace = store.database.keyspace(&name, settings).map_err(of_store)?;
-        let progress = match load(&keyspace, &place)? {
+        let progress = match load(&store.database, &keyspace, &place)? {
             Some(progress) => progress,
             None => {
                 let mut batch = batch(&store.database, 2);
