@@ -1,0 +1,167 @@
+//! The embedded shape: log, index, verifier and fold in one process, behind the port that HTTP
+//! drives. Everything is decided elsewhere; here it is put together.
+
+mod deciding;
+mod watch;
+
+use std::{path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use flk_contract::{
+    LogId, LogTime, Settled, Tenant,
+    wire::{RecordBody, ResultBody, State},
+};
+use flk_ingest::{Away, Pipeline, Submission};
+use flk_log::{
+    Append, AppendError, Clock, Judged, Log as _, NewRecord, ReadError, StoredRecord,
+    embedded::{EmbeddedLog, OpenError, Options, PARTITION, TOPIC},
+};
+use flk_results::{Index as _, IndexDb, Opened, PartitionIndex};
+use flk_service::{Metrics, health::Check, lifecycle::Lifecycle};
+use flk_verifier::Verifier;
+
+pub use deciding::Deciding;
+pub use watch::LogMetrics;
+
+/// The index's directory in the data directory.
+const INDEX_DIR: &str = "index";
+
+/// The embedded service, without its HTTP.
+pub struct Embedded {
+    log: EmbeddedLog,
+    index: Arc<PartitionIndex>,
+    verifier: Verifier,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    lifecycle: Lifecycle,
+}
+
+impl Embedded {
+    /// Opens the data directory, and starts to bring the index up to the log's end.
+    ///
+    /// # Errors
+    /// [`OpenError`], a sentence for the operator.
+    pub fn open(
+        dir: &Path,
+        options: &Options,
+        verifier: Verifier,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        lifecycle: Lifecycle,
+    ) -> Result<Self, OpenError> {
+        let mut opened = None;
+        let watch = Arc::new(LogMetrics::new(metrics.clone()));
+        let log = EmbeddedLog::open(dir, options, clock.clone(), watch, |id, next| {
+            let index = Arc::new(open_index(&dir.join(INDEX_DIR), id, next)?);
+            opened = Some(index.clone());
+            Ok(Deciding::new(verifier.clone(), index, metrics.clone()))
+        })?;
+        let index = opened.ok_or_else(|| OpenError::Unwritable { path: dir.into(), error: "no index".into() })?;
+        Ok(Self { log, index, verifier, clock, metrics, lifecycle })
+    }
+
+    /// The log's id.
+    pub fn log_id(&self) -> &LogId {
+        self.log.id()
+    }
+
+    /// Ends the log's writer after what is queued. Nothing is appended afterwards.
+    pub fn close(self) {
+        drop(self.log);
+    }
+
+    /// What stands for a duplicate or conflict: the result of the record that settled its id.
+    async fn settled_by(&self, offset: Option<i64>) -> Result<Option<ResultBody>, ReadError> {
+        let Some(offset) = offset else { return Ok(None) };
+        let origin = self.log.read(PARTITION, offset).await?;
+        Ok(origin.and_then(|origin| origin.settled()).map(|settled| ResultBody::settled(&settled)))
+    }
+
+    async fn body_of(&self, stored: StoredRecord) -> Result<RecordBody, ReadError> {
+        let Some(decision) = &stored.decision else {
+            return Ok(RecordBody { state: State::Pending, code: None, wal: stored.origin, result: None });
+        };
+        let result = match decision.state {
+            State::Settled => stored.settled().map(|settled| ResultBody::settled(&settled)),
+            State::Duplicate | State::Conflict => self.settled_by(decision.settled_by).await?,
+            State::Refused => ResultBody::refused(&decision.verdict),
+            State::Pending => None,
+        };
+        Ok(RecordBody { state: decision.state, code: Some(decision.code), wal: stored.origin, result })
+    }
+}
+
+/// Opens the index of a log that will give `next`; one that cannot be used is built anew.
+fn open_index(dir: &Path, id: &LogId, next: i64) -> Result<PartitionIndex, OpenError> {
+    let fail = |error: flk_results::OpenError| OpenError::Unwritable { path: dir.into(), error: error.to_string() };
+    let (db, opened) = IndexDb::open_or_reset(dir, id).map_err(fail)?;
+    if let Opened::Reset(why) = opened {
+        tracing::warn!(%why, "the index of ids can not be used; it is built anew from the log");
+    }
+    let partition = db.partition(TOPIC, PARTITION);
+    // An index that knows more than the log does belongs to a log that was since put back to an
+    // earlier state: what it knows beyond never happened.
+    match partition {
+        Ok(index) if index.next() <= next => return Ok(index),
+        Ok(index) => tracing::warn!(index = index.next(), log = next, "the index of ids is ahead of the log; it is built anew"),
+        Err(why) if why.calls_for_reset() => tracing::warn!(%why, "the index of ids can not be used; it is built anew from the log"),
+        Err(error) => return Err(fail(error)),
+    }
+    drop(db);
+    IndexDb::open_anew(dir, id).and_then(|db| db.partition(TOPIC, PARTITION)).map_err(fail)
+}
+
+fn away(error: ReadError) -> Away {
+    Away::Unavailable(error.to_string().into())
+}
+
+#[async_trait]
+impl Pipeline for Embedded {
+    async fn submit(&self, record: NewRecord) -> Result<Submission, AppendError> {
+        // Judged here, on the request's own thread; the writer judges again only if a key's window
+        // opens or closes until the record has its log time.
+        let at = self.clock.now();
+        let verdict = self.verifier.judge(&record.body, at, record.tenant.as_deref());
+        let ticket = self.log.append(Append { record, judged: Some(Judged { at, verdict }) }).await?;
+        Ok(Submission { ticket, reply: None })
+    }
+
+    async fn result(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Settled>, Away> {
+        if self.log.is_restoring() {
+            return Err(Away::Incomplete("the index of ids is being restored from the log".into()));
+        }
+        let (index, tenant, pcs_id) = (self.index.clone(), tenant.clone(), pcs_id.to_owned());
+        let found = tokio::task::spawn_blocking(move || index.get(&tenant, &pcs_id)).await;
+        found
+            .map_err(|_| Away::Unavailable("the look-up was cut off".into()))?
+            .map_err(|error| Away::Unavailable(error.to_string().into()))
+    }
+
+    async fn record(&self, partition: i32, offset: i64) -> Result<Option<RecordBody>, Away> {
+        let Some(stored) = self.log.read(partition, offset).await.map_err(away)? else { return Ok(None) };
+        self.body_of(stored).await.map(Some).map_err(away)
+    }
+
+    fn readiness(&self) -> Vec<Check> {
+        let restoring = self.log.is_restoring();
+        let health = self.log.health();
+        let log = match (&health, restoring) {
+            (Err(why), false) => Check::failing("log", why),
+            _ => Check::ok("log"),
+        };
+        let index = if restoring {
+            Check::failing("index", "the index of ids is being restored from the log")
+        } else {
+            Check::ok("index")
+        };
+        let checks = vec![self.lifecycle.check(), log, index];
+        for check in &checks {
+            self.metrics.set_ready(check.name, check.ok);
+        }
+        checks
+    }
+
+    fn now(&self) -> LogTime {
+        self.clock.now()
+    }
+}

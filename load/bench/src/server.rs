@@ -1,0 +1,124 @@
+//! The servers under load: the service itself, and the same HTTP stack answering a constant.
+
+use core::time::Duration;
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _, Seek as _},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Instant,
+};
+
+use axum::{Router, body::Bytes, routing::post};
+use flk_ingest::Limits;
+use flk_service::Metrics;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Failure, records};
+
+/// The argument that makes this program the constant server.
+pub(crate) const CONSTANT: &str = "constant";
+
+/// As long as the answer of the service is.
+const ANSWER: &str = r#"{"pcs_id":"0000000000000000000000000000000000000000000000000000000000000000","tenant":"default","status":200,"accepted":true,"escalated":false,"code":"ok","reason":"","D_hat":1.125530882,"recomputed_D_hat":1.125530882,"recomputed_budget":0.334,"regime":"mixed","payload_sha256":"0000000000000000000000000000000000000000000000000000000000000000","content_sha256":"0000000000000000000000000000000000000000000000000000000000000000","key_id":"0000000000000000","signed":"content","contract":"0.1","origin":{"log":"00000000000000000000000000000000","topic":"pcs.raw","partition":0,"offset":100000,"appended_at":"2026-01-01T00:00:00.000Z"},"duplicate":false,"conflict":false,"wal":{"log":"00000000000000000000000000000000","topic":"pcs.raw","partition":0,"offset":100000,"appended_at":"2026-01-01T00:00:00.000Z"}}"#;
+
+/// A server as a process of its own. Killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    /// Where it listens.
+    pub(crate) addr: SocketAddr,
+}
+
+impl Server {
+    /// The service, on a new directory.
+    pub(crate) fn service(dir: &Path) -> Result<Self, Failure> {
+        std::fs::create_dir_all(dir)?;
+        let log = dir.join("service.log");
+        let file = File::options().create(true).append(true).open(&log)?;
+        let child = Command::new(binary()?)
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(dir)
+            .env("PCS_SIGN_ALG", "hmac")
+            .env("PCS_HMAC_KEY", records::KEY)
+            .env("TOKEN_RATE", "0")
+            .env("LOG_FORMAT", "json")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut server = Self { child, addr: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        loop {
+            let mut text = String::new();
+            let mut reader = File::open(&log)?;
+            reader.rewind()?;
+            reader.read_to_string(&mut text)?;
+            if let Some(addr) = text.lines().find_map(listening) {
+                server.addr = addr;
+                return Ok(server);
+            }
+            if Instant::now() > deadline || server.child.try_wait()?.is_some() {
+                return Err(format!("the service does not listen; it said: {text}").into());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The HTTP stack of the service, answering a constant.
+    pub(crate) fn constant() -> Result<Self, Failure> {
+        let mut child = Command::new(std::env::current_exe()?).arg(CONSTANT).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        if let Some(out) = child.stdout.take() {
+            BufReader::new(out).read_line(&mut line)?;
+        }
+        let addr = line.trim().parse()?;
+        Ok(Self { child, addr })
+    }
+
+    /// Ends it.
+    pub(crate) fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn listening(line: &str) -> Option<SocketAddr> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let fields = line.get("fields").unwrap_or(&line);
+    (fields.get("message")?.as_str()? == "listening").then_some(())?;
+    fields.get("addr")?.as_str()?.parse().ok()
+}
+
+/// The release binary beside this one, or the one that `FLK_BIN` names.
+fn binary() -> Result<PathBuf, Failure> {
+    if let Some(path) = std::env::var_os("FLK_BIN") {
+        return Ok(path.into());
+    }
+    let beside = std::env::current_exe()?.with_file_name("flk");
+    if beside.exists() {
+        Ok(beside)
+    } else {
+        Err(format!("{} is missing; build it first: cargo build --release -p flk", beside.display()).into())
+    }
+}
+
+/// Serves the constant until it is killed.
+pub(crate) fn constant() -> Result<(), Failure> {
+    // Reads the body, as the service has to, and nothing else.
+    let router = Router::new().route("/v1/pcs/submit", post(|_: Bytes| async { ANSWER }));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        crate::say(&listener.local_addr()?.to_string());
+        let stop = CancellationToken::new();
+        flk_ingest::serve(listener, router, Metrics::new(), Limits::default(), stop).await;
+        Ok(())
+    })
+}
