@@ -64,31 +64,21 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// The payload of a record: the eight fields that every signature form covers.
 pub fn payload(record: &Record<'_>) -> String {
-    let mut out = String::with_capacity(384);
-    out.push_str("{\"D_hat\":");
-    record.d_hat.write_repr(&mut out);
-    out.push_str(",\"budget\":");
-    record.budget.write_repr(&mut out);
-    out.push_str(",\"coh_star\":");
-    record.coh_star.write_repr(&mut out);
-    write_integer(",\"epoch\":", i128::from(record.epoch), &mut out);
-    out.push_str(",\"merkle_root\":");
-    write_string(&record.merkle_root, &mut out);
-    out.push_str(",\"pcs_id\":");
-    write_string(&record.pcs_id, &mut out);
-    out.push_str(",\"r\":");
-    record.r.write_repr(&mut out);
-    out.push_str(",\"shard_id\":");
-    write_string(&record.shard_id, &mut out);
-    out.push('}');
-    out
+    write_payload(record).0
 }
 
 /// The content of a record: all that is judged.
 pub fn content(record: &Record<'_>) -> String {
-    let mut out = String::with_capacity(640);
-    out.push_str("{\"D_hat\":");
-    record.d_hat.write_repr(&mut out);
+    payload_and_content(record).1
+}
+
+/// Both, for little more than the price of the content: it is the payload with more in between.
+pub fn payload_and_content(record: &Record<'_>) -> (String, String) {
+    let (payload, cuts) = write_payload(record);
+    let [to_budget, to_epoch, to_shard_id] = cuts;
+    let piece = |from: usize, to: usize| payload.get(from..to).unwrap_or_default();
+    let mut out = String::with_capacity(payload.len() + 384);
+    out.push_str(piece(0, to_budget));
     out.push_str(",\"N_j\":{");
     // N_j is kept sorted by its UTF-8 bytes, which is the order of code points, as Python sorts.
     for (n, (scale, count)) in record.n_j.iter().enumerate() {
@@ -98,18 +88,10 @@ pub fn content(record: &Record<'_>) -> String {
         write_string(scale, &mut out);
         write_integer(":", *count, &mut out);
     }
-    out.push_str("},\"budget\":");
-    record.budget.write_repr(&mut out);
-    out.push_str(",\"coh_star\":");
-    record.coh_star.write_repr(&mut out);
+    out.push('}');
+    out.push_str(piece(to_budget, to_epoch));
     out.push_str(if record.degraded { ",\"degraded\":true" } else { ",\"degraded\":false" });
-    write_integer(",\"epoch\":", i128::from(record.epoch), &mut out);
-    out.push_str(",\"merkle_root\":");
-    write_string(&record.merkle_root, &mut out);
-    out.push_str(",\"pcs_id\":");
-    write_string(&record.pcs_id, &mut out);
-    out.push_str(",\"r\":");
-    record.r.write_repr(&mut out);
+    out.push_str(piece(to_epoch, to_shard_id));
     out.push_str(",\"regime\":");
     write_string(&record.regime, &mut out);
     out.push_str(",\"scales\":[");
@@ -118,27 +100,54 @@ pub fn content(record: &Record<'_>) -> String {
     }
     out.push_str("],\"schema\":");
     write_string(&record.schema, &mut out);
-    out.push_str(",\"shard_id\":");
-    write_string(&record.shard_id, &mut out);
+    out.push_str(piece(to_shard_id, payload.len() - 1));
     out.push_str(",\"version\":");
     write_string(&record.version, &mut out);
     out.push('}');
-    out
+    (payload, out)
+}
+
+/// The payload, and where its budget, epoch and shard_id begin: there the content says more.
+fn write_payload(record: &Record<'_>) -> (String, [usize; 3]) {
+    let mut out = String::with_capacity(384);
+    out.push_str("{\"D_hat\":");
+    record.d_hat.write_repr(&mut out);
+    let to_budget = out.len();
+    out.push_str(",\"budget\":");
+    record.budget.write_repr(&mut out);
+    out.push_str(",\"coh_star\":");
+    record.coh_star.write_repr(&mut out);
+    let to_epoch = out.len();
+    write_integer(",\"epoch\":", i128::from(record.epoch), &mut out);
+    out.push_str(",\"merkle_root\":");
+    write_string(&record.merkle_root, &mut out);
+    out.push_str(",\"pcs_id\":");
+    write_string(&record.pcs_id, &mut out);
+    out.push_str(",\"r\":");
+    record.r.write_repr(&mut out);
+    let to_shard_id = out.len();
+    out.push_str(",\"shard_id\":");
+    write_string(&record.shard_id, &mut out);
+    out.push('}');
+    (out, [to_budget, to_epoch, to_shard_id])
 }
 
 fn write_integer(before: &str, value: i128, out: &mut String) {
     out.push_str(before);
-    // Nearly all fit 64 bits, which are cheaper to write; writing to a String does not fail.
-    let _ = match i64::try_from(value) {
-        Ok(value) => write!(out, "{value}"),
-        Err(_) => write!(out, "{value}"),
-    };
+    // Nearly all fit 64 bits, which are cheaper to write.
+    let mut buffer = itoa::Buffer::new();
+    out.push_str(match i64::try_from(value) {
+        Ok(value) => buffer.format(value),
+        Err(_) => buffer.format(value),
+    });
 }
 
 /// A JSON string in ASCII: escapes as Python's `ensure_ascii` chooses them.
 fn write_string(text: &str, out: &mut String) {
     out.push('"');
-    if text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\') {
+    // Looked at to the end whatever comes, which takes many bytes at a time.
+    let plain = |b: u8| (b' '..=b'~').contains(&b) & (b != b'"') & (b != b'\\');
+    if text.bytes().fold(true, |all, b| all & plain(b)) {
         out.push_str(text);
     } else {
         for c in text.chars() {

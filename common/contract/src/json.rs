@@ -101,8 +101,8 @@ impl<'de> DeserializeSeed<'de> for NumberToken {
 
 /// Reads an integer token in −2^63…2^64−1; `-0` is 0, `1.0` is not an integer.
 pub(crate) fn integer(token: &str) -> Option<i128> {
-    let value: i128 = token.parse().ok()?;
-    (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&value).then_some(value)
+    let signed = token.parse::<i64>().map(i128::from);
+    signed.or_else(|_| token.parse::<u64>().map(i128::from)).ok()
 }
 
 /// Any value, looked at and dropped. `depth` is the level of what holds it.

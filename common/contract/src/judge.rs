@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Code, Facts, Keyring, LogTime, Nano, Record, Signing, Tenant, Verdict,
+    Code, Digest, Facts, Keyring, LogTime, Nano, Record, Signing, Tenant, Verdict,
     signals::{self, NoDHat, Regime},
     signature::{self, Held, Signed},
     verdict,
@@ -174,9 +174,10 @@ fn version_is_known(version: &str) -> bool {
 
 /// The id that a record must have: lower-case hex SHA-256 of `merkle_root|epoch|shard_id`.
 pub fn pcs_id(merkle_root: &str, epoch: i64, shard_id: &str) -> String {
-    let digest =
-        Sha256::new().chain_update(merkle_root).chain_update(format!("|{epoch}|")).chain_update(shard_id).finalize();
-    hex::encode(digest)
+    let mut buffer = itoa::Buffer::new();
+    let parts = [merkle_root, "|", buffer.format(epoch), "|", shard_id];
+    let digest = parts.iter().fold(Sha256::new(), Sha256::chain_update).finalize();
+    Digest(digest.into()).to_string()
 }
 
 /// One check looked at by itself, for a person.

@@ -56,12 +56,12 @@ impl Nano {
             && digits < 1_000_000_000_000_000
             && (-300..=14).contains(&exponent)
         {
-            let integer = !token.bytes().any(|b| matches!(b, b'.' | b'e' | b'E'));
             let size = digits.checked_ilog10().map_or(0, |n| i64::from(n) + 1) + exponent;
             if size > 15 {
                 return None;
             }
-            return Some(Self::round(digits, exponent, minus && !(integer && digits == 0)));
+            let integer = || !token.bytes().any(|b| matches!(b, b'.' | b'e' | b'E'));
+            return Some(Self::round(digits, exponent, minus && !(digits == 0 && integer())));
         }
         Self::from_f64(token.parse().ok()?)
     }
@@ -140,35 +140,25 @@ impl<'de> serde::Deserialize<'de> for Nano {
     }
 }
 
-/// Reads an unsigned decimal (`12`, `0.5`, `8.70e-1`) as digits times a power of ten, without
-/// trailing zeros. `None` if it is none, or has more than 19 digits to keep.
+/// Reads an unsigned decimal (`12`, `0.5`, `8.70e-1`) as digits times a power of ten. `None` if it
+/// is none, or has more digits than 64 bits hold.
 fn decimal(text: &[u8]) -> Option<(u64, i64)> {
-    let (mut digits, mut exponent, mut zeros) = (0_u64, 0_i64, 0_u32);
-    let mut fraction = false;
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
+    let (mut digits, mut exponent, mut fraction) = (0_u64, 0_i64, false);
+    let mut bytes = text.iter();
+    while let Some(&byte) = bytes.next() {
         match byte {
-            b'0' => zeros += 1,
-            b'1'..=b'9' => {
-                // Zeros count only once a digit follows them.
-                digits = digits.checked_mul(10_u64.checked_pow(zeros + 1)?)?.checked_add(u64::from(byte - b'0'))?;
-                zeros = 0;
+            b'0'..=b'9' => {
+                digits = digits.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+                exponent -= i64::from(fraction);
             }
-            b'.' if !fraction => {
-                fraction = true;
-                at += 1;
-                continue;
+            b'.' if !fraction => fraction = true,
+            b'e' | b'E' => {
+                let power: i64 = core::str::from_utf8(bytes.as_slice()).ok()?.parse().ok()?;
+                exponent = exponent.checked_add(power)?;
+                break;
             }
-            b'e' | b'E' => break,
             _ => return None,
         }
-        exponent -= i64::from(fraction);
-        at += 1;
-    }
-    exponent += i64::from(zeros);
-    if let Some(power) = text.get(at + 1..) {
-        let power: i64 = core::str::from_utf8(power).ok()?.parse().ok()?;
-        exponent = exponent.checked_add(power)?;
     }
     Some(if digits == 0 { (0, 0) } else { (digits, exponent) })
 }
@@ -183,10 +173,9 @@ fn write_python(mut digits: u64, mut exponent: i64, out: &mut String) {
         digits /= 10;
         exponent += 1;
     }
-    let mut text = Text::new();
-    // An integer of at most 20 digits always fits.
-    let _ = write!(text, "{digits}");
-    let text = text.as_str();
+    let mut buffer = itoa::Buffer::new();
+    let text = buffer.format(digits);
+    let zeros = |out: &mut String, count: u64| (0..count).for_each(|_| out.push('0'));
     let point = text.len() as i64 + exponent;
     if !(-3..=16).contains(&point) {
         let (first, rest) = text.split_at(1);
@@ -199,11 +188,11 @@ fn write_python(mut digits: u64, mut exponent: i64, out: &mut String) {
         let _ = write!(out, "e{}{:02}", if power < 0 { '-' } else { '+' }, power.abs());
     } else if point <= 0 {
         out.push_str("0.");
-        out.extend(core::iter::repeat_n('0', point.unsigned_abs() as usize));
+        zeros(out, point.unsigned_abs());
         out.push_str(text);
     } else if exponent >= 0 {
         out.push_str(text);
-        out.extend(core::iter::repeat_n('0', exponent.unsigned_abs() as usize));
+        zeros(out, exponent.unsigned_abs());
         out.push_str(".0");
     } else {
         let (whole, part) = text.split_at(point.unsigned_abs() as usize);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Nano, Record};
 
 /// Largest `N_j`, exclusive: 2^53, beyond which a double skips integers.
-const N_J_LIMIT: i128 = 1 << 53;
+const N_J_LIMIT: u64 = 1 << 53;
 /// Scales whose logarithms are closer than this make no slope.
 const DX_MIN: f64 = 1e-9;
 
@@ -33,20 +33,15 @@ pub enum NoDHat {
 /// [`NoDHat`] where check 5 does not hold.
 pub fn d_hat(record: &Record<'_>) -> Result<Nano, NoDHat> {
     let mut points = Vec::with_capacity(record.scales.len());
-    let mut key = String::new();
+    let mut key = itoa::Buffer::new();
     for (n, scale) in (1..).zip(&record.scales) {
-        if *scale <= 0 {
-            return Err(NoDHat::Scale(n));
-        }
-        key.clear();
-        let _ = core::fmt::Write::write_fmt(&mut key, format_args!("{scale}"));
-        let at = record.n_j.binary_search_by(|entry| entry.0.as_ref().cmp(&key)).map_err(|_| NoDHat::Missing(n))?;
-        let count = record.n_j.get(at).map_or(0, |entry| entry.1);
-        if !(1..N_J_LIMIT).contains(&count) {
-            return Err(NoDHat::Count(n));
-        }
+        let scale = u64::try_from(*scale).ok().filter(|scale| *scale > 0).ok_or(NoDHat::Scale(n))?;
+        let key = key.format(scale);
+        let at = record.n_j.binary_search_by(|entry| entry.0.as_ref().cmp(key)).map_err(|_| NoDHat::Missing(n))?;
+        let count = record.n_j.get(at).and_then(|entry| u64::try_from(entry.1).ok());
+        let count = count.filter(|count| (1..N_J_LIMIT).contains(count)).ok_or(NoDHat::Count(n))?;
         // The nearest double of an integer of 64 bits; counts below 2^53 are exact.
-        points.push((libm::log2(*scale as f64), libm::log2(count as f64)));
+        points.push((libm::log2(scale as f64), libm::log2(count as f64)));
     }
     theil_sen(&points).and_then(Nano::from_f64).ok_or(NoDHat::NoPair)
 }

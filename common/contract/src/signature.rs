@@ -80,12 +80,8 @@ pub struct Signed {
 impl Signed {
     /// Writes and hashes what can be signed of a record.
     pub fn of(record: &Record<'_>) -> Self {
-        let payload = canonical::payload(record);
-        Self {
-            payload_sha256: Digest::of(payload.as_bytes()),
-            content_sha256: Digest::of(canonical::content(record).as_bytes()),
-            payload,
-        }
+        let (payload, content) = canonical::payload_and_content(record);
+        Self { payload_sha256: Digest::of(payload.as_bytes()), content_sha256: Digest::of(content.as_bytes()), payload }
     }
 }
 
@@ -142,9 +138,12 @@ pub fn verify(
         return Ok(Held { tenant: tenant.map_err(|_| Unauthentic::NoKey)?, key_id: None, form: None });
     };
     let sig = sig.filter(|sig| !sig.is_empty()).ok_or(Unauthentic::Unsigned)?;
-    // Longer ones are none; this bounds what is decoded.
-    let raw = if sig.len() > 128 { None } else { STANDARD.decode(sig).ok() };
-    let raw = raw.ok_or(Unauthentic::NotBase64)?;
+    // Longer ones do not fit and are none.
+    let mut raw = [0; 96];
+    let raw = match STANDARD.decode_slice(sig, &mut raw) {
+        Ok(len) => raw.get(..len).unwrap_or_default(),
+        Err(_) => return Err(Unauthentic::NotBase64),
+    };
     let wanted = match raw.len() {
         32 if signing.takes(Algorithm::Hmac) => Algorithm::Hmac,
         64 if signing.takes(Algorithm::Ed25519) => Algorithm::Ed25519,
@@ -153,7 +152,7 @@ pub fn verify(
     let mut tried = false;
     for key in keys.valid(at, tenant).filter(|key| key.algorithm() == wanted) {
         tried = true;
-        if let Some(form) = holds(key, &raw, signed, scope) {
+        if let Some(form) = holds(key, raw, signed, scope) {
             return Ok(Held { tenant: key.tenant().clone(), key_id: Some(key.id().clone()), form: Some(form) });
         }
     }
