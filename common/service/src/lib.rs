@@ -8,6 +8,8 @@ pub mod health;
 pub mod lifecycle;
 pub mod limits;
 pub mod metrics;
+pub mod settings;
 pub mod telemetry;
 
 pub use metrics::Metrics;
+pub use settings::Settings;
