@@ -1,0 +1,158 @@
+//! What is over a limit is turned away before it costs anything, and told when to come back.
+
+use flk_tests::{DEADLINE, Pcs, Request, Response, Service, Setup, shim::Shim, until};
+use serde_json::Value;
+
+/// A 503 that says whether the record is durable, and where only if it is.
+#[track_caller]
+fn is_away(answer: &Response, code: &str, durable: impl Into<Value>) {
+    assert_eq!(answer.verdict(), (503, code.to_owned()), "{answer}");
+    assert_eq!(answer.field("durable"), durable.into(), "{answer}");
+    assert_eq!(answer.field("wal") != Value::Null, answer.field("durable") == true, "{answer}");
+    let seconds: u64 = answer.header("retry-after").unwrap_or_else(|| panic!("{answer}")).parse().unwrap();
+    assert!((1..=10).contains(&seconds) || seconds == 60, "{answer}");
+}
+
+/// A service whose disk hangs and recovers as it is told.
+fn on_a_hanging_disk(setup: Setup) -> (Service, Shim) {
+    let disk = Shim::compile("fsync");
+    let service = setup.preload(disk.library()).env("FLK_SHIM", disk.control()).start();
+    (service, disk)
+}
+
+#[test]
+fn over_the_rate_a_submission_is_429_and_told_to_come_back_in_ten_seconds() {
+    let service = Setup::hmac().env("TOKEN_RATE", "1").start();
+    let mut client = service.client();
+    let answers: Vec<Response> = (0..5).map(|_| client.call(&Request::submit(Pcs::fresh()))).collect();
+    // A burst of twice the rate, and what a second brings back.
+    assert!(answers[..2].iter().all(|answer| answer.status == 200), "{}", answers[1]);
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
+    assert!(!refused.is_empty());
+    for answer in &refused {
+        assert_eq!((answer.header("retry-after"), answer.code().as_str()), (Some("10"), "rate_limited"), "{answer}");
+        assert_eq!(answer.field("durable"), false);
+    }
+    // Reading is not what is limited.
+    (0..20).for_each(|_| drop(client.call(&Request::get("/v1/pcs/x")).expect(404)));
+    assert_eq!(service.metrics().value(r#"flk_shed_total{reason="rate"}"#), refused.len() as f64);
+    assert_eq!(flk_tests::log::records(service.data()).len(), 5 - refused.len(), "what is shed is not in the log");
+}
+
+#[test]
+fn a_rate_of_0_is_no_limit() {
+    let service = Setup::hmac().env("TOKEN_RATE", "0").start();
+    let mut client = service.client();
+    (0..300).for_each(|_| drop(client.call(&Request::submit("{")).expect(400)));
+    assert_eq!(service.metrics().value(r#"flk_shed_total{reason="rate"}"#), 0.0);
+}
+
+#[test]
+fn over_the_requests_in_flight_a_submission_is_503_and_reading_goes_on() {
+    let (service, disk) = on_a_hanging_disk(Setup::hmac().env("FLK_MAX_REQUESTS", "4"));
+    let told = service.submit(Pcs::fresh()).expect(200);
+    disk.say("stall");
+    std::thread::scope(|scope| {
+        let held: Vec<_> = (0..4).map(|_| scope.spawn(|| service.submit(Pcs::fresh()))).collect();
+        until("four are in flight", DEADLINE, || service.metrics().value("flk_requests_in_flight") == 4.0);
+        is_away(&service.submit(Pcs::fresh()), "overloaded_requests", false);
+        assert_eq!(service.get("/health").expect(200).text(), "OK");
+        let _ = service.result(told.field("pcs_id").as_str().unwrap()).expect(200);
+        assert_eq!(service.metrics().value(r#"flk_shed_total{reason="requests"}"#), 1.0);
+        disk.rest();
+        for answer in held {
+            let _ = answer.join().unwrap().expect(200);
+        }
+    });
+    let _ = service.submit(Pcs::fresh()).expect(200);
+    assert_eq!(service.metrics().value("flk_requests_in_flight"), 0.0);
+    assert_eq!(service.metrics().value("flk_bytes_in_flight"), 0.0);
+}
+
+#[test]
+fn over_the_bytes_in_flight_a_submission_is_503_whatever_its_length_is_said_to_be() {
+    let (service, disk) = on_a_hanging_disk(Setup::hmac().env("FLK_MAX_BYTES", "1MiB"));
+    let large = |kib: usize| {
+        let mut body = Pcs::fresh().body();
+        body.resize(kib * 1024, b' ');
+        Request::submit(body)
+    };
+    disk.say("stall");
+    std::thread::scope(|scope| {
+        let (service, large) = (&service, &large);
+        let held = scope.spawn(move || service.call(&large(600)));
+        until("it is in flight", DEADLINE, || service.metrics().value("flk_bytes_in_flight") >= 600.0 * 1024.0);
+        is_away(&service.call(&large(500)), "overloaded_bytes", false);
+        // What does not say its length counts as the largest.
+        let mut client = service.client();
+        client.write(b"POST /v1/pcs/submit HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+        is_away(&client.answer().unwrap(), "overloaded_bytes", false);
+        disk.rest();
+        let _ = held.join().unwrap().expect(200);
+    });
+    assert_eq!(service.metrics().value(r#"flk_shed_total{reason="bytes"}"#), 2.0);
+    let _ = service.call(&large(1024)).expect(200);
+}
+
+#[test]
+fn while_the_disk_hangs_nobody_is_told_anything_and_who_waits_too_long_hears_so() {
+    let (service, disk) = on_a_hanging_disk(Setup::hmac());
+    let pcs = Pcs::fresh();
+    disk.say("stall");
+    let answer = service.call(&Request::submit(&pcs).prefer("wait=1"));
+    is_away(&answer, "durability_late", "unknown");
+    disk.rest();
+    // It was not lost either: whoever asks again hears what became of it.
+    let answer = service.submit(pcs.retry()).expect(200);
+    assert_eq!(answer.code(), "ok");
+}
+
+#[test]
+fn a_full_queue_is_503_and_nothing_is_half_taken() {
+    const MANY: usize = 24;
+    let (service, disk) = on_a_hanging_disk(Setup::hmac().env("FLK_QUEUE_LENGTH", "1"));
+    disk.say("stall");
+    let answers: Vec<(Pcs, Response)> = std::thread::scope(|scope| {
+        let submissions: Vec<_> = (0..MANY)
+            .map(|_| {
+                let service = &service;
+                scope.spawn(move || {
+                    let pcs = Pcs::fresh();
+                    let answer = service.submit(&pcs);
+                    (pcs, answer)
+                })
+            })
+            .collect();
+        until("the queue is full", DEADLINE, || service.metrics().value(r#"flk_shed_total{reason="queue"}"#) >= 1.0);
+        disk.rest();
+        submissions.into_iter().map(|submission| submission.join().unwrap()).collect()
+    });
+    let (taken, shed): (Vec<_>, Vec<_>) = answers.iter().partition(|(_, answer)| answer.status == 200);
+    assert!(!taken.is_empty() && !shed.is_empty());
+    for (pcs, answer) in shed {
+        is_away(answer, "log_queue_full", false);
+        let _ = service.result(pcs.id()).expect(404);
+    }
+    for (pcs, _) in &taken {
+        let _ = service.result(pcs.id()).expect(200);
+    }
+    assert_eq!(flk_tests::log::records(service.data()).len(), taken.len());
+}
+
+#[test]
+fn one_connection_too_many_is_told_so_and_the_others_go_on() {
+    let service = Setup::hmac().env("FLK_MAX_CONNECTIONS", "8").start();
+    let mut held: Vec<_> = (0..8).map(|_| flk_tests::Client::connected(service.addr())).collect();
+    for client in &mut held {
+        let _ = client.call(&Request::get("/health")).expect(200);
+    }
+    let mut extra = service.client();
+    let answer = extra.send(&Request::submit(Pcs::fresh())).unwrap();
+    is_away(&answer, "overloaded_connections", false);
+    assert_eq!(answer.header("connection"), Some("close"));
+    let _ = held[0].call(&Request::submit(Pcs::fresh())).expect(200);
+    drop(held.pop());
+    until("the place is free again", DEADLINE, || {
+        service.client().send(&Request::get("/health")).is_ok_and(|answer| answer.status == 200)
+    });
+}
