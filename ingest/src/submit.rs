@@ -121,15 +121,18 @@ async fn append(shared: &Shared, record: NewRecord) -> Result<(Appended, Reply),
     Ok((appended, submission.reply))
 }
 
-/// What became of the record, if that is known in time. A log that decides has decided by now;
-/// whoever asked not to wait is not told even so, so that the answer does not depend on the log.
+/// What became of the record, if that is known in time. Whoever takes a 202 instead is told only
+/// what is known in time, also where the log has decided, so that the answer does not depend on
+/// which log it is; whoever does not is told whatever there is.
 async fn verdict(decided: Option<Arc<Decided>>, reply: Reply, by: Option<Instant>, late: Late) -> Option<Arc<Decided>> {
     let by = by?;
-    match (decided, late) {
-        (Some(decided), Late::Refuse) => Some(decided),
-        (Some(decided), Late::Pending) => (Instant::now() < by).then_some(decided),
+    if late == Late::Pending && by <= Instant::now() {
+        return None;
+    }
+    match decided {
+        Some(decided) => Some(decided),
         // A reply that was dropped will never come.
-        (None, _) => timeout_at(by, reply?).await.ok()?.ok(),
+        None => timeout_at(by, reply?).await.ok()?.ok(),
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
     refusal::{Kind, Refusal},
 };
 
-/// Largest header of a request, and the buffer that a connection reads with.
+/// Largest header of a request (431 beyond), and the buffer that a connection reads with.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// How many that are turned away may be given time to read why.
 const TURNED_AWAY_MAX: usize = 64;
@@ -48,7 +48,10 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Drained {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.header_read).max_buf_size(HEADER_BYTES_MAX);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read)
+        .max_header_size(HEADER_BYTES_MAX)
+        .max_buf_size(HEADER_BYTES_MAX);
     let mut server = Server {
         http,
         router,

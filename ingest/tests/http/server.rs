@@ -1,0 +1,169 @@
+//! The server underneath: slow and idle clients, the cap on connections, stopping.
+
+use std::time::Duration;
+
+use flk_ingest::{Limits, MetricsAuth};
+use tokio::net::TcpStream;
+
+use crate::{
+    DEADLINE, Service,
+    client::{Call, Socket, get, post},
+    memory::Memory,
+    records::good,
+    until, within,
+};
+
+const SHORT: Duration = Duration::from_millis(50);
+
+#[tokio::test]
+async fn a_header_that_does_not_come_closes_the_connection() {
+    let service = Service::limited(Limits { header_read: SHORT, ..Limits::default() }).await;
+    for begun in ["", "GET /health HTTP/1.1\r\nhost: f"] {
+        let mut socket = Socket::open(service.address).await;
+        socket.send(begun).await;
+        assert!(socket.rest().await.is_empty(), "{begun:?}");
+    }
+    until("no connection is left", || service.metrics.connections.get() == 0).await;
+}
+
+#[tokio::test]
+async fn bytes_now_and_then_do_not_keep_a_slow_header_alive() {
+    let service = Service::limited(Limits { header_read: SHORT, ..Limits::default() }).await;
+    let mut socket = Socket::open(service.address).await;
+    socket.send("GET /health HTTP/1.1\r\n").await;
+    let dripping = async {
+        use tokio::io::AsyncWriteExt as _;
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
+        while socket.0.write_all(b"a: b\r\n").await.is_ok() {
+            tick.tick().await;
+        }
+    };
+    within("the server gives up", dripping).await;
+    until("no connection is left", || service.metrics.connections.get() == 0).await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let service = Service::limited(Limits { header_read: SHORT, ..Limits::default() }).await;
+    let mut socket = Socket::open(service.address).await;
+    socket.send(get("/health")).await;
+    assert_eq!(socket.reply().await.status, 200);
+    assert!(socket.rest().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_answers_is_not_waited_for() {
+    let limits = Limits { write_stall: SHORT, ..Limits::default() };
+    let service = Service::limited(limits).await;
+    let socket = Socket::open(service.address).await;
+    let asking = async {
+        use tokio::io::AsyncWriteExt as _;
+        let mut socket = socket.0;
+        // Answers fill the buffers of both sides, and nobody reads them.
+        while socket.write_all(get("/openapi.json").as_bytes()).await.is_ok() {}
+    };
+    within("the server gives up", asking).await;
+    until("no connection is left", || service.metrics.connections.get() == 0).await;
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_told_so() {
+    let service = Service::limited(Limits { connections: 2, ..Limits::default() }).await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut socket = Socket::open(service.address).await;
+        socket.send(get("/health")).await;
+        assert_eq!(socket.reply().await.status, 200);
+        open.push(socket);
+    }
+    for turned_away in 1..=3 {
+        let reply = Call::post(good("a")).to(&service).await;
+        let problem = reply.problem(503, "overloaded_connections");
+        assert_eq!(problem["durable"], false);
+        assert_eq!((reply.header("retry-after"), reply.header("connection")), (Some("1"), Some("close")));
+        assert_eq!(service.metric("flk_shed_total{reason=\"connections\"}"), f64::from(turned_away));
+    }
+    assert_eq!(service.metric("flk_connections"), 2.0);
+    drop(open.pop());
+    until("a place is free", || service.metrics.connections.get() == 1).await;
+    assert_eq!(Call::get("/health").to(&service).await.status, 200);
+}
+
+#[tokio::test]
+async fn many_that_are_turned_away_cost_no_more_than_a_few() {
+    let service = Service::limited(Limits { connections: 0, ..Limits::default() }).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(service.address).await.unwrap());
+    }
+    until("all are turned away", || service.metric("flk_shed_total{reason=\"connections\"}") >= 300.0).await;
+    let mut last = Socket::open(service.address).await;
+    last.reply().await.problem(503, "overloaded_connections");
+    assert_eq!(service.stopped().await.dropped, 0);
+}
+
+#[tokio::test]
+async fn stopping_answers_what_is_in_flight_and_closes_the_rest() {
+    let service = Service::start(Memory::new()).await;
+    service.memory.durable.send_replace(false);
+    let mut idle = Socket::open(service.address).await;
+    idle.send(get("/health")).await;
+    assert_eq!(idle.reply().await.status, 200);
+    let mut silent = Socket::open(service.address).await;
+    let mut waiting = Socket::open(service.address).await;
+    waiting.send(post(good("a").as_bytes(), "")).await;
+    until("it is in flight", || service.memory.taken().len() == 1).await;
+    until("all are accepted", || service.metrics.connections.get() == 3).await;
+    service.stop.cancel();
+    assert!(idle.rest().await.is_empty());
+    assert!(silent.rest().await.is_empty());
+    within("no new connections", async { while TcpStream::connect(service.address).await.is_ok() {} }).await;
+    assert!(!service.served.is_finished(), "one request is in flight");
+    service.memory.durable.send_replace(true);
+    let reply = waiting.reply().await;
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
+    assert_eq!(service.stopped().await.dropped, 0);
+}
+
+#[tokio::test]
+async fn stopping_ends_at_its_deadline() {
+    let limits = Limits { drain: SHORT, answer: DEADLINE, ..Limits::default() };
+    let service = Service::with(Memory::new(), limits, MetricsAuth::open()).await;
+    service.memory.durable.send_replace(false);
+    let mut waiting = Socket::open(service.address).await;
+    waiting.send(post(good("a").as_bytes(), "")).await;
+    until("it is in flight", || service.memory.taken().len() == 1).await;
+    let metrics = service.metrics.clone();
+    assert_eq!(service.stopped().await.dropped, 1);
+    assert!(waiting.rest().await.is_empty());
+    assert_eq!((metrics.connections.get(), metrics.requests_in_flight.get()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_its_record_and_nothing_else() {
+    let service = Service::start(Memory::new()).await;
+    service.memory.durable.send_replace(false);
+    let mut socket = Socket::open(service.address).await;
+    socket.send(post(good("a").as_bytes(), "")).await;
+    until("it is in flight", || service.memory.taken().len() == 1).await;
+    drop(socket);
+    until("nothing is in flight", || service.metrics.requests_in_flight.get() == 0).await;
+    assert_eq!(service.metric("http_requests_total{code=\"499\",route=\"/v1/pcs/submit\"}"), 1.0);
+    service.memory.durable.send_replace(true);
+    let retried = Call::post(good("a")).to(&service).await;
+    assert_eq!((retried.status, &retried.json()["duplicate"]), (200, &true.into()), "a retry is safe");
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_refused() {
+    let service = Service::start(Memory::new()).await;
+    for (bytes, status) in [("\u{16}\u{3}\u{1}\0", 400), ("GET / HTTP/9.9\r\n\r\n", 400), ("GET /\r\n\r\n", 400)] {
+        let mut socket = Socket::open(service.address).await;
+        socket.send(bytes).await;
+        assert_eq!(socket.reply().await.status, status, "{bytes:?}");
+    }
+    let mut socket = Socket::open(service.address).await;
+    socket.send(format!("GET /health HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(70_000))).await;
+    assert_eq!(socket.reply().await.status, 431);
+    assert_eq!(Call::get("/health").to(&service).await.status, 200);
+}
