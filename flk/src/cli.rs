@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     Failure,
-    commands::{completions, demo, health, keygen, man, pcs, replay, results, serve, wal},
+    commands::{completions, config, demo, health, keygen, man, pcs, replay, results, serve, wal},
 };
 
 /// Proof-of-Computation Summaries, made durable, verified and settled.
@@ -45,6 +45,8 @@ Exit codes:
 pub enum Command {
     /// Take in, judge, settle and answer: all of it in one process
     Serve(serve::Args),
+    /// Print what is in force: every setting, its value and where it came from, secrets masked
+    Config(config::Args),
     /// Make a signing key, and what deploys it
     Keygen(keygen::Args),
     /// Build, sign, verify and submit summaries
@@ -73,6 +75,7 @@ impl Command {
     pub fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Serve(args) => serve::run(args),
+            Self::Config(args) => config::run(args),
             Self::Demo(args) => demo::run(args),
             Self::Keygen(args) => keygen::run(args),
             Self::Pcs(args) => pcs::run(args),

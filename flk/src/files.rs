@@ -20,20 +20,31 @@ pub(crate) fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
+/// Sees that an input is there and can be one, without opening it: a pipe is opened once.
+pub(crate) fn check(path: &Path) -> Result<(), Failure> {
+    if is_stdin(path) {
+        return Ok(());
+    }
+    match fs::metadata(path) {
+        Ok(data) if data.is_dir() => {
+            Err(Failure::mistake(format!("{} is a directory; name a file, or - for standard input", path.display())))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
 /// Opens an input.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
+    check(path)?;
     if is_stdin(path) {
         return Ok(Box::new(io::stdin()));
     }
-    let refuse = |error: io::Error| Failure::mistake(format!("{} can not be read: {error}", path.display()));
-    let file = fs::File::open(path).map_err(refuse)?;
-    if file.metadata().map_err(refuse)?.is_dir() {
-        return Err(Failure::mistake(format!(
-            "{} is a directory; name a file, or - for standard input",
-            path.display()
-        )));
-    }
-    Ok(Box::new(file))
+    fs::File::open(path).map(|file| Box::new(file) as _).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::mistake(format!("{} can not be read: {error}", path.display()))
 }
 
 /// Reads an input to its end.

@@ -11,7 +11,6 @@ pub mod commands;
 mod data_dir;
 mod disk;
 pub mod embedded;
-mod stub;
 mod environment;
 mod failure;
 mod files;

@@ -1,5 +1,5 @@
-//! `flk keygen`: a signing key from the system's random numbers, alone or with the files that
-//! deploy it ([`bundle`]).
+//! `flk keygen`: a signing key from the system's random numbers, alone or with the files
+//! that deploy it.
 //!
 //! What a key is, and what its id is, are the contract's: the key made here is read back by the
 //! function that a service reads its keys with.
@@ -184,22 +184,26 @@ fn lines(out: &mut dyn Write, key: &Generated) -> io::Result<()> {
 fn written(out: &mut dyn Write, key: &Generated, directory: &Path, files: &[NewFile], json: bool) -> io::Result<()> {
     #[derive(Serialize)]
     struct File {
-        path: PathBuf,
+        path: String,
         secret: bool,
     }
     #[derive(Serialize)]
     struct Written<'a> {
         #[serde(flatten)]
         key: Secrets<'a>,
-        directory: &'a Path,
+        directory: &'a str,
         files: Vec<File>,
     }
+    let shown = directory.to_string_lossy();
     if json {
-        let file = |file: &NewFile| File { path: directory.join(file.name), secret: file.access == Access::Secret };
+        let file = |file: &NewFile| File {
+            path: directory.join(file.name).to_string_lossy().into_owned(),
+            secret: file.access == Access::Secret,
+        };
         let key = Secrets { key: None, private_key: None, ..secrets(key) };
-        return output::json_line(out, &Written { key, directory, files: files.iter().map(file).collect() });
+        return output::json_line(out, &Written { key, directory: &shown, files: files.iter().map(file).collect() });
     }
-    writeln!(out, "{} key, id {}, in {}", key.alg().as_str(), key.id, output::printable(&directory.to_string_lossy()))?;
+    writeln!(out, "{} key, id {}, in {}", key.alg().as_str(), key.id, output::printable(&shown))?;
     let mut table = Table::new([("", Align::Left), ("", Align::Left), ("", Align::Left)]);
     for file in files {
         let access = match file.access {

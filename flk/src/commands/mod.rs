@@ -1,6 +1,7 @@
 //! The subcommands, one room each: `Args` says what is asked for, `run` does it.
 
 pub mod completions;
+pub mod config;
 pub mod demo;
 pub mod health;
 pub mod keygen;

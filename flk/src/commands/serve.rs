@@ -5,23 +5,25 @@
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
-use flk_ingest::Limits;
+use flk_ingest::{Limits, MetricsAuth};
 use flk_log::{SystemClock, embedded::Options};
 use flk_service::{
-    Metrics,
+    Metrics, Settings,
     lifecycle::{Exit, Lifecycle, OsSignals, Supervisor, Until},
-    limits, telemetry,
+    limits,
+    settings::{Admission, Raw, Source},
+    telemetry,
 };
 use flk_verifier::Verifier;
 use tokio::net::TcpListener;
 
-use crate::{Failure, disk, embedded::Embedded, stub as settings, stub::Settings};
+use crate::{Failure, disk, embedded::Embedded};
 
 /// What `flk serve` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    settings: settings::Raw,
+    settings: Raw,
 }
 
 /// Serves until it is told to stop.
@@ -29,7 +31,7 @@ pub struct Args {
 /// # Errors
 /// [`Failure`] where it can not start, in one sentence.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let settings = Settings::load(args.settings).map_err(Failure::mistake)?;
+    let settings = Settings::load(&args.settings).map_err(Failure::mistake)?;
     let telemetry = telemetry::init(&settings.logging).map_err(Failure::failed)?;
     let metrics = Metrics::new();
     metrics.watch_dropped_lines(telemetry.dropped_lines());
@@ -45,28 +47,22 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 async fn serve(settings: &Settings, metrics: Arc<Metrics>) -> Result<Exit, Failure> {
-    let connections = open_files(settings)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let signals = OsSignals::listen().map_err(Failure::failed)?;
+    let limits = limits_of(settings)?;
     let listener = listen(settings.listen).await?;
     let addr = listener.local_addr().map_err(Failure::failed)?;
-    let verifier = Verifier::new(settings.signing, settings.keys.clone());
-    let options = Options { queue: settings.queue, retention: settings.retention, ..Options::default() };
     let lifecycle = Lifecycle::new();
-    let (dir, clock) = (settings.data_dir.clone(), Arc::new(SystemClock));
-    let opened = {
-        let (metrics, lifecycle) = (metrics.clone(), lifecycle.clone());
-        tokio::task::spawn_blocking(move || Embedded::open(&dir, &options, verifier, clock, metrics, lifecycle)).await
-    };
-    let embedded = Arc::new(opened.map_err(Failure::failed)?.map_err(Failure::mistake)?);
+    let embedded = Arc::new(open(settings, metrics.clone(), lifecycle.clone()).await?);
     tracing::info!(%addr, data_dir = %settings.data_dir.display(), log = %embedded.log_id(), "listening");
-    if settings.signing == flk_contract::Signing::Off {
-        tracing::warn!("PCS_SIGN_ALG=none: records are taken unsigned, from anybody who can reach this address");
-    }
 
-    let limits = Limits { connections, ..settings.limits };
-    let router = flk_ingest::app(embedded.clone(), metrics.clone(), limits, settings.metrics_auth.clone());
+    let auth = settings.metrics_auth.as_ref();
+    let auth = auth.map_or_else(MetricsAuth::open, |auth| MetricsAuth::basic(&auth.user, auth.password.expose()));
+    let router = flk_ingest::app(embedded.clone(), metrics.clone(), limits, auth);
     let mut tasks = Supervisor::new(lifecycle.clone(), settings.deadlines);
-    let draining = lifecycle.draining().clone();
-    let http = flk_ingest::serve(listener, router, metrics.clone(), limits, draining);
+    let http = flk_ingest::serve(listener, router, metrics.clone(), limits, lifecycle.draining().clone());
     tasks.spawn("http", Until::Drained, async move {
         match http.await.dropped {
             0 => Ok(()),
@@ -75,25 +71,54 @@ async fn serve(settings: &Settings, metrics: Arc<Metrics>) -> Result<Exit, Failu
     });
     let watched = disk::watch(settings.data_dir.clone(), metrics, lifecycle.committing().clone());
     tasks.spawn("disk", Until::Committed, watched);
-    let exit = tasks.run(OsSignals::listen().map_err(Failure::failed)?).await;
+    let exit = tasks.run(signals).await;
+    if exit == Exit::AtOnce {
+        return Ok(exit);
+    }
     // Every request has been answered: the writer ends with what it was given.
     if let Some(embedded) = Arc::into_inner(embedded) {
         let closed = tokio::task::spawn_blocking(move || embedded.close());
-        let _ = tokio::time::timeout(settings.deadlines.commit, closed).await;
+        if tokio::time::timeout(settings.deadlines.commit, closed).await.is_err() {
+            tracing::error!("the log's writer did not end in time");
+            return Ok(Exit::Failure);
+        }
     }
     Ok(exit)
 }
 
-/// Makes room for as many connections as are set, and says how many there can be.
-fn open_files(settings: &Settings) -> Result<usize, Failure> {
-    match limits::raise_open_files(settings.limits.connections) {
-        Ok(_) => Ok(settings.limits.connections),
-        Err(few) => Err(Failure::mistake(few)),
+/// The data directory, opened on a thread that may block.
+async fn open(settings: &Settings, metrics: Arc<Metrics>, lifecycle: Lifecycle) -> Result<Embedded, Failure> {
+    let verifier = Verifier::new(settings.signing, Arc::new(settings.keys.clone()));
+    let options = Options { queue: settings.queue, retention: settings.retention, ..Options::default() };
+    let (dir, clock) = (settings.data_dir.clone(), Arc::new(SystemClock));
+    let opened =
+        tokio::task::spawn_blocking(move || Embedded::open(&dir, &options, verifier, clock, metrics, lifecycle)).await;
+    opened.map_err(Failure::failed)?.map_err(Failure::mistake)
+}
+
+fn limits_of(settings: &Settings) -> Result<Limits, Failure> {
+    let Admission { token_rate, requests, bytes, header_read, body_read, .. } = settings.admission;
+    let (connections, drain) = (connections(settings)?, settings.deadlines.drain);
+    Ok(Limits { connections, header_read, body_read, requests, bytes, token_rate, drain, ..Limits::default() })
+}
+
+/// Makes room for as many connections as are set. Where the system has none for them, a number
+/// that somebody chose is a mistake, and the default is lowered to what fits.
+fn connections(settings: &Settings) -> Result<usize, Failure> {
+    let wanted = settings.admission.connections;
+    let Err(few) = limits::raise_open_files(wanted) else { return Ok(wanted) };
+    let chosen = |source| source != Source::Default;
+    if settings.source_of(limits::SETTING).is_some_and(chosen) || few.fits == 0 {
+        return Err(Failure::mistake(few));
     }
+    tracing::warn!("{few}; going on with {}", few.fits);
+    Ok(few.fits)
 }
 
 async fn listen(addr: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(addr).await.map_err(|error| {
-        Failure::mistake(format!("{addr} can not be listened on ({error}); set --listen or PORT to an address that is free"))
+        Failure::mistake(format!(
+            "{addr} can not be listened on ({error}); set --listen or PORT to an address that is free"
+        ))
     })
 }

@@ -103,8 +103,12 @@ fn open_index(dir: &Path, id: &LogId, next: i64) -> Result<PartitionIndex, OpenE
     // earlier state: what it knows beyond never happened.
     match partition {
         Ok(index) if index.next() <= next => return Ok(index),
-        Ok(index) => tracing::warn!(index = index.next(), log = next, "the index of ids is ahead of the log; it is built anew"),
-        Err(why) if why.calls_for_reset() => tracing::warn!(%why, "the index of ids can not be used; it is built anew from the log"),
+        Ok(index) => {
+            tracing::warn!(index = index.next(), log = next, "the index of ids is ahead of the log; it is built anew")
+        }
+        Err(why) if why.calls_for_reset() => {
+            tracing::warn!(%why, "the index of ids can not be used; it is built anew from the log")
+        }
         Err(error) => return Err(fail(error)),
     }
     drop(db);

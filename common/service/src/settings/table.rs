@@ -76,6 +76,11 @@ impl Settings {
             warnings: self.warnings.clone(),
         }
     }
+
+    /// Where the value of a setting came from, by its name in the environment.
+    pub fn source_of(&self, name: &str) -> Option<Source> {
+        self.rows.iter().find(|row| row.name == name).map(|row| row.source)
+    }
 }
 
 impl Table {

@@ -152,8 +152,8 @@ fn found(client: &ureq::Agent, url: &str, told: &Told) -> Result<(), String> {
         return Err(format!("no result of {id}"));
     };
     // The answer is the result, and three things about the request alone.
-    let same = result.as_object().is_some_and(|result| {
-        result.iter().all(|(name, value)| told.answer.get(name) == Some(value))
-    });
+    let same = result
+        .as_object()
+        .is_some_and(|result| result.iter().all(|(name, value)| told.answer.get(name) == Some(value)));
     if same { Ok(()) } else { Err(format!("the result of {id} is another one")) }
 }

@@ -4,7 +4,7 @@
 //! are requests in flight, so that a file may be larger than memory and a pipe never ends.
 
 use std::{
-    io::{BufReader, IsTerminal as _, Read},
+    io::{BufReader, IsTerminal as _},
     path::PathBuf,
     process::ExitCode,
     sync::{
@@ -76,9 +76,6 @@ const SHOWN_MAX: u64 = 20;
 /// How often whoever waits for a document looks up whether it still should.
 const LOOK_UP: Duration = Duration::from_millis(100);
 
-/// A name and what it stands for.
-type Input = (Arc<str>, Box<dyn Read + Send>);
-
 /// Sends, and reports.
 ///
 /// # Errors
@@ -86,11 +83,9 @@ type Input = (Arc<str>, Box<dyn Read + Send>);
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let url = http::url(&args.endpoint, "/v1/pcs/submit")
         .map_err(|error| Failure::mistake(format!("--endpoint (or ENDPOINT): {error}")))?;
-    // All inputs are opened before the first is sent: a wrong name among many is said at once.
-    let mut inputs = Vec::with_capacity(args.inputs.len());
-    for path in &args.inputs {
-        inputs.push((Arc::<str>::from(files::shown(path)), files::open(path)?));
-    }
+    // Before the first is sent: a wrong name among many is said at once.
+    args.inputs.iter().try_for_each(|path| files::check(path))?;
+    let inputs = args.inputs;
     let patience = Patience { deadline: args.timeout, retries: args.retries, longest_wait: args.max_wait };
     let in_flight = usize::from(args.in_flight);
     let client = Client::new(url, args.tenant, in_flight, patience);
@@ -124,12 +119,18 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 /// Hands on document after document. Says why where an input can not be read to its end.
-fn read(inputs: Vec<Input>, documents: &mpsc::SyncSender<Document>, stop: &Stop) -> Option<String> {
+fn read(inputs: Vec<PathBuf>, documents: &mpsc::SyncSender<Document>, stop: &Stop) -> Option<String> {
     let mut each = |document| match documents.send(document) {
         Ok(()) if !stop.asked() => Wanted::More,
         _ => Wanted::Enough,
     };
-    for (name, input) in inputs {
+    for path in inputs {
+        // One at a time: there may be more files than a process may have open.
+        let input = match files::open(&path) {
+            Ok(input) => input,
+            Err(failure) => return Some(failure.to_string()),
+        };
+        let name = Arc::from(files::shown(&path));
         match split(&name, BufReader::new(input), &mut each) {
             Ok(Wanted::More) => {}
             Ok(Wanted::Enough) => break,
