@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use crate::run::{Directory, flk};
+use crate::run::{Directory, flk, vectors};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flk_contract::{Key, Tenant, keys::Window, signature::ed25519_public};
 use serde_json::Value;
@@ -138,4 +138,39 @@ fn an_id_or_a_directory_that_can_not_be_is_one_sentence() {
     let file = directory.file("file", "");
     let sentence = flk(["keygen", "--alg", "hmac", "--out", file.join("x").to_str().unwrap()]).ran().sentence(2);
     assert!(sentence.contains("can not be made"), "{sentence}");
+}
+
+#[test]
+fn a_service_takes_every_form_of_a_key_that_an_agent_signs_with() {
+    let case = &vectors("agent.json")["cases"][0];
+    let record = flk(["pcs", "build", "--in", "-", "--shard-id", "s", "--epoch", "0"])
+        .stdin(case["csv"].as_str().unwrap())
+        .ran()
+        .ok();
+    for (alg, raw) in [("ed25519", "ed25519-private.b64"), ("hmac", "hmac.key")] {
+        let directory = Directory::new();
+        let out = directory.path("keys");
+        flk(["keygen", "--alg", alg, "--kid", "k/1", "--tenant", "t", "--out", out.to_str().unwrap()]).ran().ok();
+        let env = |name: &str| env_file(&fs::read_to_string(out.join(name)).unwrap());
+        let mut agent = flk(["pcs", "sign", "-"]).stdin(record.clone());
+        for (name, value) in env("agent.env") {
+            agent = agent.env(&name, value);
+        }
+        let signed = agent.ran().ok();
+        let key_file = out.join(raw);
+        let args = ["pcs", "sign", "--alg", alg, "--key-file", key_file.to_str().unwrap(), "-"];
+        assert_eq!(flk(args).stdin(record.clone()).ran().ok(), signed);
+        let mut service = flk(["pcs", "verify", "--json", "-"]).stdin(signed.clone());
+        for (name, value) in env("service.env") {
+            service = service.env(&name, value);
+        }
+        assert_eq!(service.ran().json::<Value>()["verdict"]["code"], "ok", "{alg}");
+        let service = flk(["pcs", "verify", "--json", "-"])
+            .env("PCS_SIGN_ALG", alg)
+            .env("PCS_KEYS_FILE", out.join("keys.json"))
+            .stdin(signed);
+        let report: Value = service.ran().json();
+        assert_eq!(report["signature"]["key_id"], "k/1", "{alg}: {report}");
+        assert_eq!(report["signature"]["tenant"], "t", "{alg}");
+    }
 }
