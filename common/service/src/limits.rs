@@ -7,12 +7,14 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::settings::definitions;
+
 /// Files that are open besides connections: the log, the index's segments, sockets of clients'
 /// metrics scrapes, libraries. Generous: a limit costs nothing until it is used.
 pub const OTHER_FILES: u64 = 1024;
 
-/// The setting of the service that most of the need comes from.
-pub const SETTING: &str = "FLK_MAX_CONNECTIONS";
+/// The setting that most of the need comes from.
+const SETTING: &str = definitions::MAX_CONNECTIONS.name;
 
 /// The limit of open files, as it was found and as it is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

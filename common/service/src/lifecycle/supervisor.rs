@@ -4,7 +4,7 @@ use core::{fmt::Display, time::Duration};
 use std::collections::HashMap;
 
 use tokio::{
-    task::{Id, JoinError, JoinSet},
+    task::{AbortHandle, Id, JoinError, JoinSet},
     time::Instant,
 };
 
@@ -53,9 +53,16 @@ pub struct Supervisor {
     lifecycle: Lifecycle,
     deadlines: Deadlines,
     tasks: JoinSet<Result<(), String>>,
-    running: HashMap<Id, (&'static str, Until)>,
+    running: HashMap<Id, Task>,
     exit: Exit,
     signals: u32,
+}
+
+#[derive(Debug)]
+struct Task {
+    name: &'static str,
+    until: Until,
+    handle: AbortHandle,
 }
 
 /// How waiting in a phase ended.
@@ -80,8 +87,8 @@ impl Supervisor {
         task: impl Future<Output = Result<(), E>> + Send + 'static,
     ) {
         let task = async move { task.await.map_err(|error| error.to_string()) };
-        let id = self.tasks.spawn(task).id();
-        self.running.insert(id, (name, until));
+        let handle = self.tasks.spawn(task);
+        self.running.insert(handle.id(), Task { name, until, handle });
     }
 
     /// Serves until a signal comes, [`Lifecycle::stop`] is called or a task ends that should not,
@@ -106,7 +113,7 @@ impl Supervisor {
                 Waited::Deadline => {}
             }
             self.exit = Exit::Failure;
-            let tasks: Vec<_> = self.late(phase).collect();
+            let tasks: Vec<_> = self.late(phase).map(|task| task.name).collect();
             tracing::error!(phase = phase.as_str(), ?deadline, ?tasks, "the deadline passed; what is left is given up");
             if phase == Phase::Draining {
                 self.lifecycle.force();
@@ -114,16 +121,16 @@ impl Supervisor {
                     return Exit::AtOnce;
                 }
             }
+            // They have had their deadline, and the next phase is not theirs.
+            self.late(phase).for_each(|task| task.handle.abort());
         }
-        // What is still there has had its deadlines.
-        self.tasks.abort_all();
         self.lifecycle.enter(Phase::Done);
         self.exit
     }
 
     /// The tasks that are still there though the phase waits for their end.
-    fn late(&self, phase: Phase) -> impl Iterator<Item = &'static str> {
-        self.running.values().filter(move |(_, until)| until.awaited_in() <= phase).map(|(name, _)| *name)
+    fn late(&self, phase: Phase) -> impl Iterator<Item = &Task> {
+        self.running.values().filter(move |task| task.until.awaited_in() <= phase)
     }
 
     async fn serve(&mut self, signals: &mut impl StopSignals) -> Waited {
@@ -174,12 +181,13 @@ impl Supervisor {
             // The message of a panic may quote a record; where it happened is told by the hook of
             // crate::telemetry.
             Err(error) if error.is_panic() => (error.id(), Some("it panicked".to_owned())),
-            Err(error) => (error.id(), Some("it was cancelled".to_owned())),
+            Err(error) => (error.id(), Some("it was given up".to_owned())),
         };
-        let (task, until) = self.running.remove(&id).unwrap_or(("unknown", Until::Committed));
+        let (task, until) =
+            self.running.remove(&id).map_or(("unknown", Until::Committed), |task| (task.name, task.until));
         let early = self.lifecycle.phase() < until.phase();
         match problem {
-            Some(error) => tracing::error!(task, error, "a task failed; the process stops"),
+            Some(error) => tracing::error!(task, error, "a task ended badly; the process stops"),
             None if early => tracing::error!(task, "a task ended early; the process stops"),
             None => {
                 tracing::debug!(task, "a task ended");

@@ -139,16 +139,22 @@ async fn requests_that_outlast_the_deadline_are_given_up_and_what_was_accepted_i
 }
 
 #[tokio::test]
-async fn a_task_that_listens_to_nobody_does_not_keep_the_process() {
-    let (lifecycle, story) = (Lifecycle::new(), Story::default());
-    let mut supervisor = Supervisor::new(lifecycle.clone(), Deadlines { drain: SOON, commit: SOON, ..PATIENT });
-    orderly(&mut supervisor, &story);
-    supervisor.spawn("deaf server", Until::Drained, core::future::pending::<Result<(), &str>>());
-    supervisor.spawn("deaf writer", Until::Committed, core::future::pending::<Result<(), &str>>());
-    lifecycle.stop();
-    let (_keep, signals) = mpsc::channel(1);
-    assert_eq!(run(supervisor, signals).await, Exit::Failure);
-    assert_eq!(story.told(), ["drained", "committed"]);
+async fn a_task_that_listens_to_nobody_keeps_neither_the_next_phase_nor_the_process() {
+    for until in [Until::Drained, Until::Committed] {
+        let (lifecycle, story) = (Lifecycle::new(), Story::default());
+        // One deadline is short, the other longer than the test waits.
+        let deadlines = match until {
+            Until::Drained => Deadlines { drain: SOON, ..PATIENT },
+            _ => Deadlines { commit: SOON, ..PATIENT },
+        };
+        let mut supervisor = Supervisor::new(lifecycle.clone(), deadlines);
+        orderly(&mut supervisor, &story);
+        supervisor.spawn("deaf", until, core::future::pending::<Result<(), &str>>());
+        lifecycle.stop();
+        let (_keep, signals) = mpsc::channel(1);
+        assert_eq!(run(supervisor, signals).await, Exit::Failure, "{until:?}");
+        assert_eq!(story.told(), ["drained", "committed"], "{until:?}");
+    }
 }
 
 #[tokio::test]

@@ -138,7 +138,7 @@ settings! {
         "Behind a load balancer set it to longer than that takes to notice (two or three of its probes), so that no \
          request meets a closed door.";
     DRAIN_DEADLINE = "FLK_DRAIN_DEADLINE" Open("drain-deadline"), "DURATION", Listening, Value("15s"),
-        "After that: how long requests in flight may take to be answered",
+        "After SIGTERM and that delay: how long requests in flight may take to be answered",
         "Delay and deadline and ten seconds for the log have to fit into the time that the orchestrator gives \
          (30 s by default in Kubernetes).";
 
@@ -203,7 +203,7 @@ settings! {
         "User that may read /metrics (Basic authentication); everybody may where it is not set",
         "Set it, with METRICS_PASS, wherever strangers can reach the port.";
     METRICS_PASS = "METRICS_PASS" Secret, "PASSWORD", Metrics, Unset,
-        "Password of that user",
+        "Password of METRICS_USER",
         "Goes with METRICS_USER: both or none.";
 
     LOG_FORMAT = "LOG_FORMAT" Open("log-format"), "FORMAT", Logging, Words("text on a terminal, else json"),

@@ -7,6 +7,9 @@
 //!
 //! Who increments what, and how the text is served, is not known here.
 
+mod labels;
+pub mod names;
+
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock, PoisonError, RwLock},
@@ -19,75 +22,7 @@ use prometheus::{
     Registry, TextEncoder, core::Collector, process_collector::ProcessCollector,
 };
 
-/// The names of the instruments.
-pub mod names {
-    /// Bodies received for judging, whatever becomes of them.
-    pub const INGEST_TOTAL: &str = "flk_ingest_total";
-    /// Records whose id had been settled before.
-    pub const DEDUP_HITS: &str = "flk_dedup_hits";
-    /// Records judged and accepted.
-    pub const ACCEPTED: &str = "flk_accepted";
-    /// Records judged that a person should look at.
-    pub const ESCALATED: &str = "flk_escalated";
-    /// Records that were not authentic.
-    pub const SIGNATURE_ERR: &str = "flk_signature_err";
-    /// Appends to the log that failed.
-    pub const WAL_ERRORS: &str = "flk_wal_errors";
-    /// Answers by status and route.
-    pub const HTTP_REQUESTS: &str = "http_requests_total";
-    /// Time from request to answer, by route.
-    pub const HTTP_DURATION: &str = "http_request_duration_seconds";
-    /// Time of one operation on the id index.
-    pub const DEDUP_DURATION: &str = "dedup_operation_duration_seconds";
-
-    /// The names that the contract fixes (section 8).
-    pub const FIXED: [&str; 9] = [
-        INGEST_TOTAL,
-        DEDUP_HITS,
-        ACCEPTED,
-        ESCALATED,
-        SIGNATURE_ERR,
-        WAL_ERRORS,
-        HTTP_REQUESTS,
-        HTTP_DURATION,
-        DEDUP_DURATION,
-    ];
-
-    /// Verdicts by code.
-    pub const VERDICTS: &str = "flk_verdicts_total";
-    /// What became of records, by state.
-    pub const OUTCOMES: &str = "flk_outcomes_total";
-    /// Accepted records with another content than the one that stands.
-    pub const CONFLICTS: &str = "flk_conflicts_total";
-    /// Requests being answered now.
-    pub const REQUESTS_IN_FLIGHT: &str = "flk_requests_in_flight";
-    /// Bytes of bodies held for requests now.
-    pub const BYTES_IN_FLIGHT: &str = "flk_bytes_in_flight";
-    /// Connections open now.
-    pub const CONNECTIONS: &str = "flk_connections";
-    /// Requests and connections turned away, by reason.
-    pub const SHED: &str = "flk_shed_total";
-    /// Time from append to durable.
-    pub const LOG_APPEND: &str = "flk_log_append_seconds";
-    /// Time of one commit that reaches the disk.
-    pub const LOG_FSYNC: &str = "flk_log_fsync_seconds";
-    /// Records of one commit.
-    pub const LOG_BATCH: &str = "flk_log_batch_records";
-    /// Records that wait for the log's writer.
-    pub const LOG_QUEUE: &str = "flk_log_queue_depth";
-    /// Bytes that the data directory takes.
-    pub const DISK_USED: &str = "flk_disk_used_bytes";
-    /// Bytes that are free where the data directory is.
-    pub const DISK_FREE: &str = "flk_disk_free_bytes";
-    /// What readiness depends on, 1 where it holds.
-    pub const READY: &str = "flk_ready";
-    /// Authentic records by tenant.
-    pub const TENANT_RECORDS: &str = "flk_tenant_records_total";
-    /// Lines of the service's own log that were dropped.
-    pub const LOG_LINES_DROPPED: &str = "flk_telemetry_dropped_lines_total";
-    /// What runs.
-    pub const BUILD_INFO: &str = "flk_build_info";
-}
+pub use labels::{Op, Shed, State};
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -109,90 +44,6 @@ const INDEX_SECONDS: [f64; 16] = [
 
 /// Records of one commit, up to the largest batch that is worth having.
 const BATCH: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
-
-/// What became of an accepted or refused record (label `state` of `flk_outcomes_total`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum State {
-    /// It settled its id.
-    Settled,
-    /// Its id stood with the same content.
-    Duplicate,
-    /// Its id stood with another content.
-    Conflict,
-    /// Its verdict refused it, or it came too late.
-    Refused,
-}
-
-impl State {
-    /// Every state.
-    pub const ALL: [Self; 4] = [Self::Settled, Self::Duplicate, Self::Conflict, Self::Refused];
-
-    /// The label.
-    pub const fn as_label(self) -> &'static str {
-        match self {
-            Self::Settled => "settled",
-            Self::Duplicate => "duplicate",
-            Self::Conflict => "conflict",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-/// An operation on the id index (label `op` of `dedup_operation_duration_seconds`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Op {
-    /// Asking what stands for a batch of ids.
-    Lookup,
-    /// Deciding who settles what.
-    Settle,
-    /// Writing new ids.
-    Apply,
-}
-
-impl Op {
-    /// Every operation.
-    pub const ALL: [Self; 3] = [Self::Lookup, Self::Settle, Self::Apply];
-
-    /// The label.
-    pub const fn as_label(self) -> &'static str {
-        match self {
-            Self::Lookup => "lookup",
-            Self::Settle => "settle",
-            Self::Apply => "apply",
-        }
-    }
-}
-
-/// Which limit turned somebody away (label `reason` of `flk_shed_total`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Shed {
-    /// Records a second (`TOKEN_RATE`).
-    Rate,
-    /// Requests in flight.
-    Requests,
-    /// Bytes in flight.
-    Bytes,
-    /// Open connections.
-    Connections,
-    /// The queue before the log's writer.
-    Queue,
-}
-
-impl Shed {
-    /// Every reason.
-    pub const ALL: [Self; 5] = [Self::Rate, Self::Requests, Self::Bytes, Self::Connections, Self::Queue];
-
-    /// The label.
-    pub const fn as_label(self) -> &'static str {
-        match self {
-            Self::Rate => "rate",
-            Self::Requests => "requests",
-            Self::Bytes => "bytes",
-            Self::Connections => "connections",
-            Self::Queue => "queue",
-        }
-    }
-}
 
 /// Every instrument of the service. Cheap to share; one a process, or one a test.
 pub struct Metrics {
@@ -456,100 +307,4 @@ impl Metrics {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn value(text: &str, series: &str) -> Option<f64> {
-        let line = text.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
-        line.rsplit(' ').next()?.parse().ok()
-    }
-
-    #[test]
-    fn every_fixed_name_is_there_with_0_before_the_first_event() {
-        let metrics = Metrics::new();
-        metrics.http_route("/v1/pcs/submit", &[200, 503]);
-        let text = metrics.render();
-        for name in names::FIXED {
-            let of_it = |line: &&str| {
-                line.strip_prefix(name).is_some_and(|rest| {
-                    [" ", "{", "_bucket{", "_sum", "_count"].iter().any(|next| rest.starts_with(next))
-                })
-            };
-            let lines: Vec<_> = text.lines().filter(of_it).collect();
-            assert!(!lines.is_empty(), "{name} is missing in\n{text}");
-            assert!(lines.iter().all(|line| line.ends_with(" 0")), "{lines:?}");
-        }
-        let mut series = vec![
-            r#"http_requests_total{code="200",route="/v1/pcs/submit"}"#.to_owned(),
-            r#"http_requests_total{code="503",route="/v1/pcs/submit"}"#.to_owned(),
-            r#"http_request_duration_seconds_count{route="/v1/pcs/submit"}"#.to_owned(),
-            r#"flk_tenant_records_total{tenant="default"}"#.to_owned(),
-            r#"flk_tenant_records_total{tenant="other"}"#.to_owned(),
-            "flk_conflicts_total".to_owned(),
-        ];
-        series.extend(Code::ALL.map(|code| format!("flk_verdicts_total{{code=\"{code}\"}}")));
-        series.extend(State::ALL.map(|state| format!("flk_outcomes_total{{state=\"{}\"}}", state.as_label())));
-        series.extend(Shed::ALL.map(|reason| format!("flk_shed_total{{reason=\"{}\"}}", reason.as_label())));
-        series.extend(Op::ALL.map(|op| format!("dedup_operation_duration_seconds_count{{op=\"{}\"}}", op.as_label())));
-        for series in series {
-            assert_eq!(value(&text, &series), Some(0.0), "{series} in\n{text}");
-        }
-    }
-
-    #[test]
-    fn the_process_and_what_runs_are_told() {
-        let text = Metrics::new().render();
-        let build = format!(r#"flk_build_info{{contract="0.1",version="{}"}}"#, env!("CARGO_PKG_VERSION"));
-        assert_eq!(value(&text, &build), Some(1.0), "{text}");
-        assert!(value(&text, "process_resident_memory_bytes").unwrap() > 0.0, "{text}");
-        assert!(value(&text, "process_open_fds").unwrap() > 0.0, "{text}");
-    }
-
-    #[test]
-    fn events_move_their_series_and_no_other() {
-        let metrics = Metrics::new();
-        metrics.http_route("/v1/pcs/submit", &[200]);
-        metrics.http_answered("/v1/pcs/submit", 200, Duration::from_millis(3));
-        metrics.verdict(Code::Degraded);
-        metrics.outcome(State::Settled);
-        metrics.shed(Shed::Queue);
-        metrics.dedup_op(Op::Apply, Duration::from_micros(30));
-        metrics.set_ready("log", true);
-        metrics.set_ready("disk", false);
-        metrics.watch_dropped_lines(|| 7);
-        metrics.render();
-        let text = metrics.render();
-        for (series, expected) in [
-            (r#"http_requests_total{code="200",route="/v1/pcs/submit"}"#, 1.0),
-            (r#"http_request_duration_seconds_bucket{route="/v1/pcs/submit",le="0.0025"}"#, 0.0),
-            (r#"http_request_duration_seconds_bucket{route="/v1/pcs/submit",le="0.005"}"#, 1.0),
-            (r#"flk_verdicts_total{code="degraded"}"#, 1.0),
-            (r#"flk_verdicts_total{code="ok"}"#, 0.0),
-            (r#"flk_outcomes_total{state="settled"}"#, 1.0),
-            (r#"flk_shed_total{reason="queue"}"#, 1.0),
-            (r#"dedup_operation_duration_seconds_count{op="apply"}"#, 1.0),
-            (r#"flk_ready{check="log"}"#, 1.0),
-            (r#"flk_ready{check="disk"}"#, 0.0),
-            (names::LOG_LINES_DROPPED, 7.0),
-        ] {
-            assert_eq!(value(&text, series), Some(expected), "{series} in\n{text}");
-        }
-    }
-
-    #[test]
-    fn tenants_beyond_the_bound_share_one_series() {
-        let metrics = Metrics::new();
-        for n in 0..100 {
-            for _ in 0..2 {
-                metrics.count_tenant(&Tenant::new(&format!("t{n}")).unwrap());
-            }
-        }
-        metrics.count_tenant(&Tenant::default_tenant());
-        let text = metrics.render();
-        let series = text.lines().filter(|line| line.starts_with("flk_tenant_records_total{")).count();
-        assert_eq!(series, TENANTS_BY_NAME + 1, "{text}");
-        assert_eq!(value(&text, r#"flk_tenant_records_total{tenant="t0"}"#), Some(2.0));
-        assert_eq!(value(&text, r#"flk_tenant_records_total{tenant="default"}"#), Some(1.0));
-        assert_eq!(value(&text, r#"flk_tenant_records_total{tenant="other"}"#), Some(138.0));
-    }
-}
+mod tests;
