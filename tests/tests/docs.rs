@@ -177,3 +177,20 @@ fn every_threat_names_tests_and_they_exist() {
     none(wrong);
     assert!(rows > 0, "{THREATS} has no rows");
 }
+
+/// `UPDATE_README=1 cargo test -p flk-tests --test docs` writes it anew.
+#[test]
+fn the_settings_of_the_readme_are_those_of_the_service() {
+    const BEGIN: &str = "<!-- settings:begin -->\n";
+    const END: &str = "<!-- settings:end -->";
+    let path = root().join("README.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(BEGIN).expect("the begin of the settings is marked");
+    let (said, after) = rest.split_once(END).expect("the end of the settings is marked");
+    let expected = format!("\n{}\n", flk_service::settings::reference_markdown());
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(&path, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(said, expected, "UPDATE_README=1 cargo test -p flk-tests --test docs writes them anew");
+}
