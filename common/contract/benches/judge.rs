@@ -107,14 +107,25 @@ struct Compared {
     ratio: f64,
 }
 
+/// Runs some frames further down the stack. Where a stack happens to lie moved a verification's time
+/// by up to a fifth from one run to the next; this way every position has its share in both times.
+#[inline(never)]
+fn deeper(frames: u32, work: &mut dyn FnMut() -> Duration) -> Duration {
+    let frame = black_box([0_u8; 64]);
+    let time = if frames == 0 { work() } else { deeper(frames - 1, work) };
+    black_box(frame);
+    time
+}
+
 fn compare(repeat: u32, mut ceiling: impl FnMut(), mut judge: impl FnMut()) -> Compared {
-    let time = |work: &mut dyn FnMut()| {
+    let mut time = |work: &mut dyn FnMut()| {
         let start = Instant::now();
         (0..repeat).for_each(|_| work());
         start.elapsed() / repeat
     };
     // The first rounds warm caches and clocks.
-    let rounds: Vec<_> = (0..1240).map(|_| (time(&mut ceiling), time(&mut judge))).skip(40).collect();
+    let round = |n: u32| (deeper(n % 64, &mut || time(&mut ceiling)), deeper(n * 29 % 64, &mut || time(&mut judge)));
+    let rounds: Vec<_> = (0..1240).map(round).skip(40).collect();
     let mut ratios: Vec<_> = rounds.iter().map(|(c, j)| j.as_nanos() as f64 / c.as_nanos() as f64).collect();
     ratios.sort_by(f64::total_cmp);
     let median = |mut times: Vec<Duration>| {
