@@ -14,7 +14,7 @@ use crate::settings::definitions;
 pub const OTHER_FILES: u64 = 1024;
 
 /// The setting that most of the need comes from.
-const SETTING: &str = definitions::MAX_CONNECTIONS.name;
+pub const SETTING: &str = definitions::MAX_CONNECTIONS.name;
 
 /// The limit of open files, as it was found and as it is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
