@@ -22,7 +22,7 @@ pub struct Limits {
     pub bytes: usize,
     /// Submissions a second, in bursts of up to twice that; 0 is no limit (`TOKEN_RATE`).
     pub token_rate: u32,
-    /// How long a submission that says nothing else waits for its verdict.
+    /// How long a submission that says nothing else waits for its verdict, and a GET for the read side.
     pub answer: Duration,
     /// How long requests in flight may take to finish once the server stops.
     pub drain: Duration,

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 /// - Every future may be dropped at any time, because a client may go away at any time. A record
 ///   whose `submit` was dropped may be in the log or not; one whose ticket was dropped is appended
 ///   all the same.
-/// - `submit` waits for room at most. Whoever calls it sets the deadline.
+/// - `submit` waits for room at most. Deadlines are the caller's.
 #[async_trait]
 pub trait Pipeline: Send + Sync + 'static {
     /// Takes a record in. The submission's ticket resolves when it is durable.

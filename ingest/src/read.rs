@@ -7,12 +7,14 @@ use axum::{
     http::{Response, StatusCode, request::Parts},
 };
 use flk_contract::{limits::PCS_ID_BYTES_MAX, settle::stands, wire::ResultBody};
+use tokio::time::timeout;
 
 use crate::{
     answer,
     app::Shared,
     incoming,
     line::Line,
+    pipeline::Away,
     refusal::{Kind, Refusal},
 };
 
@@ -30,11 +32,19 @@ pub(crate) async fn result(
     if pcs_id.len() > PCS_ID_BYTES_MAX {
         return Err(not_settled());
     }
-    let settled = shared.pipeline.result(&tenant, &pcs_id).await?;
+    let settled = in_time(shared, shared.pipeline.result(&tenant, &pcs_id)).await?;
     let now = shared.pipeline.now();
     let settled = settled.filter(|settled| stands(settled.origin.appended_at, now)).ok_or_else(not_settled)?;
     line.known.pcs_id = Some(settled.facts.pcs_id.clone());
     Ok((answer::json(StatusCode::OK, &ResultBody::settled(&settled))?, settled.code.as_str()))
+}
+
+/// What the read side says, if it says anything in time.
+async fn in_time<T>(shared: &Shared, asked: impl Future<Output = Result<T, Away>>) -> Result<T, Refusal> {
+    match timeout(shared.limits.answer, asked).await {
+        Ok(said) => Ok(said?),
+        Err(_) => Err(Refusal::new(Kind::ResultsAway).cause("the read side did not answer in time")),
+    }
 }
 
 /// `GET /v1/records/{partition}/{offset}`
@@ -49,7 +59,7 @@ pub(crate) async fn record(
     if partition < 0 || offset < 0 {
         return Err(nothing());
     }
-    let record = shared.pipeline.record(partition, offset).await?.ok_or_else(nothing)?;
+    let record = in_time(shared, shared.pipeline.record(partition, offset)).await?.ok_or_else(nothing)?;
     line.known.state = Some(record.state);
     let code = record.code.map_or("pending", |code| code.as_str());
     Ok((answer::json(StatusCode::OK, &record)?, code))

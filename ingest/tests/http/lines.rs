@@ -1,14 +1,14 @@
 //! The service's own log: one line a request, and nothing in it that was not meant to be.
 
 use std::{
+    cell::RefCell,
     io::Write,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use flk_log::AppendError;
 use serde_json::{Value, json};
-use tracing::{Level, subscriber::DefaultGuard};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
 
 use crate::{
     Service,
@@ -17,6 +17,25 @@ use crate::{
     records::{good, id, signed},
     until,
 };
+
+thread_local! {
+    /// Where this thread's lines go. A service's tasks run on the thread of its test.
+    static KEPT: RefCell<Option<Lines>> = const { RefCell::new(None) };
+}
+
+/// One subscriber for all tests, before the first of them logs: one a test would race with the
+/// others for what tracing remembers about each place that logs.
+pub(crate) fn install() {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_max_level(Level::TRACE)
+            .with_writer(Lines::of_thread)
+            .init();
+    });
+}
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -31,47 +50,58 @@ impl Write for Lines {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Self;
+/// Forgets where this thread's lines go.
+struct Guard;
 
-    fn make_writer(&'a self) -> Self {
-        self.clone()
+impl Drop for Guard {
+    fn drop(&mut self) {
+        KEPT.set(None);
     }
 }
 
 impl Lines {
-    /// What this thread logs, and with it the service: its tasks run here.
-    fn kept(level: Level) -> (Self, DefaultGuard) {
+    /// What this thread logs from now on.
+    fn kept() -> (Self, Guard) {
         let lines = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_max_level(level)
-            .with_writer(lines.clone())
-            .finish();
-        (lines, tracing::subscriber::set_default(subscriber))
+        KEPT.set(Some(lines.clone()));
+        (lines, Guard)
+    }
+
+    /// Lines that nobody keeps go nowhere.
+    fn of_thread() -> Self {
+        KEPT.with_borrow(|kept| kept.clone().unwrap_or_default())
     }
 
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
+    /// The lines about requests.
     fn requests(&self) -> Vec<Value> {
         let lines: Vec<Value> = self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         lines.into_iter().filter(|line| line["message"] == "request").collect()
+    }
+
+    /// Those of them that an operator sees by default.
+    fn informing(&self) -> Vec<Value> {
+        self.requests()
+            .into_iter()
+            .filter(|line| !["DEBUG", "TRACE"].contains(&line["level"].as_str().unwrap()))
+            .collect()
     }
 }
 
 #[tokio::test]
 async fn a_request_is_one_line_that_says_what_is_known() {
-    let (lines, _guard) = Lines::kept(Level::INFO);
+    let (lines, _guard) = Lines::kept();
     let service = Service::start(Memory::new()).await;
     let record = good("a");
     Call::post(record.clone()).header("x-request-id", "r1").to(&service).await;
     Call::post("{}").header("x-request-id", "r2").header("x-tenant-id", "claimed").to(&service).await;
     Call::get(format!("/v1/pcs/{}", id(&record))).header("x-request-id", "r3").to(&service).await;
     Call::get("/health").to(&service).await;
-    let lines = lines.requests();
+    assert_eq!(lines.requests().len(), 4, "one each: {}", lines.text());
+    let lines = lines.informing();
     let [good, malformed, read] = &lines[..] else { panic!("three lines in {lines:?}") };
     for (line, expected) in [
         (
@@ -100,7 +130,7 @@ async fn a_request_is_one_line_that_says_what_is_known() {
 
 #[tokio::test]
 async fn no_body_signature_or_key_is_in_any_line() {
-    let (lines, _guard) = Lines::kept(Level::TRACE);
+    let (lines, _guard) = Lines::kept();
     let service = Service::start(Memory::new()).await;
     let marked = "marker-7f3a";
     let good = signed("a", json!({"note": marked}));
@@ -126,7 +156,7 @@ async fn no_body_signature_or_key_is_in_any_line() {
 
 #[tokio::test]
 async fn the_level_follows_whose_fault_it_is_and_the_cause_is_told() {
-    let (lines, _guard) = Lines::kept(Level::DEBUG);
+    let (lines, _guard) = Lines::kept();
     let service = Service::start(Memory::new()).await;
     service.memory.fail(AppendError::NotDurable("disk full".into()), Fails::AtTicket);
     Call::post(good("a")).to(&service).await;
@@ -141,7 +171,7 @@ async fn the_level_follows_whose_fault_it_is_and_the_cause_is_told() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_is_told_of_too() {
-    let (lines, _guard) = Lines::kept(Level::INFO);
+    let (lines, _guard) = Lines::kept();
     let service = Service::start(Memory::new()).await;
     service.memory.durable.send_replace(false);
     let mut socket = Socket::open(service.address).await;

@@ -45,6 +45,7 @@ impl Service {
     }
 
     async fn with(memory: Memory, limits: Limits, auth: MetricsAuth) -> Self {
+        lines::install();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (memory, metrics, stop) = (Arc::new(memory), Metrics::new(), CancellationToken::new());

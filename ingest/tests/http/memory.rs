@@ -59,6 +59,8 @@ struct Inner {
     settles_after: i64,
     drops_replies: bool,
     pending: bool,
+    panics: bool,
+    hangs: bool,
     checks: Vec<Check>,
 }
 
@@ -123,12 +125,29 @@ impl Memory {
         self.inner().pending = true;
     }
 
+    /// Panics at the next record, once.
+    pub(crate) fn panic_once(&self) {
+        self.inner().panics = true;
+    }
+
+    /// Never answers a reader again.
+    pub(crate) fn hang(&self) {
+        self.inner().hangs = true;
+    }
+
     pub(crate) fn set_now(&self, millis: i64) {
         self.inner().now = millis;
     }
 
     pub(crate) fn check(&self, check: Check) {
         self.inner().checks.push(check);
+    }
+
+    async fn reading(&self) {
+        let hangs = self.inner().hangs;
+        if hangs {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// What was taken in so far.
@@ -184,6 +203,8 @@ async fn open(gate: &watch::Sender<bool>) {
 #[async_trait]
 impl Pipeline for Memory {
     async fn submit(&self, record: NewRecord) -> Result<Submission, AppendError> {
+        let panics = std::mem::take(&mut self.inner().panics);
+        assert!(!panics, "a panic that the test asked for");
         let failing = self.inner().failing.clone();
         if let Some((error, Fails::AtSubmit)) = failing {
             return Err(error);
@@ -214,6 +235,7 @@ impl Pipeline for Memory {
     }
 
     async fn result(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Settled>, Away> {
+        self.reading().await;
         let inner = self.inner();
         if let Some(away) = &inner.away {
             return Err(away.clone());
@@ -222,6 +244,7 @@ impl Pipeline for Memory {
     }
 
     async fn record(&self, partition: i32, offset: i64) -> Result<Option<RecordBody>, Away> {
+        self.reading().await;
         let inner = self.inner();
         if let Some(away) = &inner.away {
             return Err(away.clone());

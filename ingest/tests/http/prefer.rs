@@ -17,7 +17,7 @@ use crate::{
 const SHAPES: [fn() -> Memory; 2] = [Memory::new, Memory::later];
 
 async fn impatient(memory: Memory) -> Service {
-    let limits = Limits { answer: Duration::from_millis(100), ..Limits::default() };
+    let limits = Limits { answer: Duration::from_millis(300), ..Limits::default() };
     Service::with(memory, limits, MetricsAuth::open()).await
 }
 

@@ -1,7 +1,9 @@
 //! The two GETs.
 
 use flk_contract::limits::WINDOW;
-use flk_ingest::Away;
+use std::time::Duration;
+
+use flk_ingest::{Away, Limits};
 use serde_json::{Value, json};
 
 use crate::{
@@ -126,5 +128,14 @@ async fn a_read_side_that_is_away_or_incomplete_asks_for_a_minute() {
             assert!(problem.get("durable").is_none() && !reply.text().contains("secret"), "{problem}");
         }
         assert_eq!(Call::post(good("a")).to(&service).await.status, 200, "records are answered all the same");
+    }
+}
+
+#[tokio::test]
+async fn a_read_side_that_does_not_answer_is_away() {
+    let service = Service::limited(Limits { answer: Duration::from_millis(50), ..Limits::default() }).await;
+    service.memory.hang();
+    for path in ["/v1/pcs/x", "/v1/records/0/1"] {
+        Call::get(path).to(&service).await.problem(503, "results_away");
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     until, within,
 };
 
-const SHORT: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(250);
 
 #[tokio::test]
 async fn a_header_that_does_not_come_closes_the_connection() {
@@ -166,4 +166,17 @@ async fn what_is_no_http_is_refused() {
     socket.send(format!("GET /health HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(70_000))).await;
     assert_eq!(socket.reply().await.status, 431);
     assert_eq!(Call::get("/health").to(&service).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_connection_and_is_counted() {
+    let service = Service::start(Memory::new()).await;
+    service.memory.panic_once();
+    let mut socket = Socket::open(service.address).await;
+    socket.send(post(good("a").as_bytes(), "")).await;
+    assert!(socket.rest().await.is_empty());
+    until("nothing is in flight", || service.metrics.connections.get() == 0).await;
+    assert_eq!(service.metric("http_requests_total{code=\"500\",route=\"/v1/pcs/submit\"}"), 1.0);
+    assert_eq!((service.metric("flk_requests_in_flight"), service.metric("flk_bytes_in_flight")), (0.0, 0.0));
+    assert_eq!(Call::post(good("a")).to(&service).await.status, 200);
 }
