@@ -1,5 +1,7 @@
 //! The documents keep up with the code: links resolve, and tests and items that are named exist.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can not go on has failed")]
+
 use std::{
     collections::HashSet,
     fs,
