@@ -1,8 +1,9 @@
 //! What every [`Index`] must do, as tests: for tests only.
 //!
-//! Each claim is a function that panics where the claim does not hold. [`index_conformance!`]
-//! makes tests of all of them for one implementation, which says in a [`Fixture`] how it is opened.
-//! What is not claimed here: what a crash leaves behind, and what is done about damage.
+//! Each claim is a function that panics where the claim does not hold. One macro,
+//! [`index_conformance!`](crate::index_conformance), makes tests of all of them for one
+//! implementation, which says in a [`Fixture`] how it is opened. What is not claimed here: what a
+//! crash leaves behind, and what is done about damage.
 
 use std::{
     collections::BTreeMap,
@@ -311,13 +312,22 @@ pub fn readers_see_whole_batches(fixture: &impl Fixture) {
                 }
             });
         }
+        // Also where the writer panics: the readers would go on for ever.
+        let _ended = SetOnDrop(&done);
         for batch in 0..BATCHES {
             let offsets = batch * BATCH..(batch + 1) * BATCH;
             let settled: Vec<_> = offsets.map(|n| result(&place(), "default", n as u64, n)).collect();
             apply(&index, &settled, (batch + 1) * BATCH);
         }
-        done.store(true, Ordering::Release);
     });
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Results, end and what was forgotten; for those that outlive their process.

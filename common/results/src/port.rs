@@ -34,10 +34,13 @@ pub trait Index: Send + Sync + 'static {
     /// The first offset whose record the index does not know of; 0 for an index that knows nothing.
     fn next(&self) -> i64;
 
-    /// Adds settled results, in order, and moves the index's end to `next`.
+    /// Adds settled results, in order, and moves the index's end to `next`. May block while what
+    /// was added before is written out.
     ///
     /// # Errors
-    /// [`ResultsError`]; the index is then as it was.
+    /// [`ResultsError`]; the index is then as it was for as long as it is open. An index that could
+    /// not be written may take nothing more before it is opened anew, and may then hold the batch,
+    /// whole: ask it where it ends.
     fn apply(&self, settled: &[Settled], next: i64) -> Result<(), ResultsError>;
 
     /// Removes at most `limit` results that were settled by records before `offset` and have no

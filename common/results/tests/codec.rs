@@ -1,5 +1,7 @@
 //! The compact form of settled results.
 
+#![allow(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+
 use std::sync::Arc;
 
 use flk_contract::{Code, Digest, Facts, Form, LogId, LogTime, Nano, Settled, Tenant, signals::Regime};

@@ -1,5 +1,7 @@
 //! Every index passes the one suite.
 
+#![allow(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+
 use std::sync::{Mutex, PoisonError};
 
 use flk_results::{

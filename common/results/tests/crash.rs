@@ -1,5 +1,7 @@
 //! What `kill -9` leaves of an index on disk.
 
+#![allow(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+
 use std::{
     env,
     io::{BufRead as _, BufReader, Write as _},
@@ -61,7 +63,7 @@ fn kill_9_leaves_a_whole_prefix_with_all_that_apply_returned_for() {
         let wait_for = if round % 4 == 3 {
             "opening".into()
         } else {
-            format!("next {}", reached + BATCH * (1 + 41 * round as i64))
+            format!("next {}", reached + BATCH * (1 + 71 * round as i64))
         };
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.by_ref().any(|line| line.unwrap() == wait_for), "round {round}: the child ended by itself");

@@ -7,6 +7,13 @@
 //!
 //! `IDS=n` grows to another size than 1,000,000; `STORES=fjall,redb` runs only these.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for the terminal: a panic is its report"
+)]
+
 mod stores;
 
 use std::{

@@ -1,8 +1,8 @@
 //! The stores that are compared, each doing what the index does.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable as _};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable as _, compaction::Leveled};
 use flk_contract::Settled;
 use flk_results::{
     Index as _, IndexDb, PartitionIndex,
@@ -78,7 +78,12 @@ impl ThreeTrees {
     fn open(directory: &Path) -> Self {
         let database = Database::builder(directory).cache_size(24 * 1024 * 1024).worker_threads(2).open().unwrap();
         let tree = |name: &str| {
-            let settings = || KeyspaceCreateOptions::default().max_memtable_size(8 * 1024 * 1024);
+            let merging = Leveled::default().with_table_target_size(16 * 1024 * 1024);
+            let settings = || {
+                KeyspaceCreateOptions::default()
+                    .max_memtable_size(16 * 1024 * 1024)
+                    .compaction_strategy(Arc::new(merging.clone()))
+            };
             database.keyspace(name, settings).unwrap()
         };
         Self { ids: tree("ids"), offsets: tree("offsets"), end: tree("end"), database }
@@ -121,9 +126,7 @@ impl Redb {
     fn open(directory: &Path) -> Self {
         let database = redb::Builder::new().set_cache_size(CACHE_BYTES).create(directory.join("index.redb")).unwrap();
         let write = database.begin_write().unwrap();
-        for table in [IDS] {
-            write.open_table(table).unwrap();
-        }
+        write.open_table(IDS).unwrap();
         write.commit().unwrap();
         Self { database, batches: 0 }
     }

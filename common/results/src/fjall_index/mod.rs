@@ -9,7 +9,10 @@
 //! What a crash may lose: nothing is synced, but every batch has been handed to the operating
 //! system when `apply` returns. `kill -9` of the process loses nothing that `apply` returned for,
 //! and at the most the batch it was in; a power loss takes the last seconds. A batch that was
-//! torn is discarded as a whole when the index is opened next.
+//! torn is discarded as a whole when the index is opened next. One for which `apply` failed (the
+//! disk was full) may be found whole then, if it reached the disk later: never a part of it. After
+//! such a failure nothing more is taken until all handles are dropped and the index is opened anew;
+//! reading goes on.
 //!
 //! This room must never know what the log is made of: whoever owns both brings the index up to
 //! its log's end.
@@ -27,6 +30,7 @@ use std::{
 
 use fjall::{
     Database, KeyspaceCreateOptions,
+    compaction::Leveled,
     config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry},
 };
 use flk_contract::LogId;
@@ -37,8 +41,11 @@ use crate::{Place, ResultsError};
 
 /// Blocks and filters that are kept in memory, over all partitions.
 const CACHE_BYTES: u64 = 24 * 1024 * 1024;
-/// Entries of a partition that wait in memory to be written out.
-const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
+/// Entries of a partition that wait in memory to be written out, about 50,000 results. With half
+/// of it, merging writes half as much again.
+const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+/// Small tables are merged in small steps.
+const TABLE_BYTES: u64 = 16 * 1024 * 1024;
 /// What may wait in journals; a partition that holds an old one back is written out early.
 const JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
 /// One flushes while the other compacts.

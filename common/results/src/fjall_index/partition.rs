@@ -35,10 +35,11 @@ const PROGRESS: [u8; 2] = [0, b'p'];
 const BY_OFFSET: u8 = 1;
 const BY_ID: u8 = 2;
 
-/// Flushes that may wait, and tables of the first level that may wait to be merged, before writes
-/// wait for them. Below the store's own bounds (4 and 30): there it would wait for its workers for
-/// ever, even if these have ended because the disk is full.
-const FLUSHES_MAX: usize = 3;
+/// Memtables that may wait to be written out, and tables of the first level to be merged, before
+/// writes wait for them: it bounds memory and what a lookup has to go through. Below the store's
+/// own bounds (4 and 30): there it would wait for its workers for ever, even if these have ended
+/// because the disk is full.
+const FLUSHES_MAX: usize = 2;
 const TABLES_MAX: usize = 20;
 const WAIT: Duration = Duration::from_millis(2);
 
