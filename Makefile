@@ -79,7 +79,7 @@ fuzz: setup-fuzz ## each fuzz target for FUZZ_SECONDS (60)
 		echo "fuzz: $$target, $(FUZZ_SECONDS) s"; \
 		mkdir -p "fuzz/found/$$target" "fuzz/corpus/$$target"; \
 		cargo fuzz run "$$target" "fuzz/found/$$target" "fuzz/corpus/$$target" -- \
-			-max_total_time=$(FUZZ_SECONDS) -timeout=10; \
+			-dict=fuzz/record.dict -max_total_time=$(FUZZ_SECONDS) -timeout=10; \
 	done
 
 security: advisories secrets ## known vulnerabilities of dependencies, secrets in the history (both ask the network)

@@ -118,7 +118,7 @@ fn deeper(frames: u32, work: &mut dyn FnMut() -> Duration) -> Duration {
 }
 
 fn compare(repeat: u32, mut ceiling: impl FnMut(), mut judge: impl FnMut()) -> Compared {
-    let mut time = |work: &mut dyn FnMut()| {
+    let time = |work: &mut dyn FnMut()| {
         let start = Instant::now();
         (0..repeat).for_each(|_| work());
         start.elapsed() / repeat
