@@ -197,10 +197,13 @@ fn open_in(directory: &Directory, log: &LogId) -> Result<(Database, Opened), Ope
 /// Settings of a partition's tree: most lookups are for ids that are not there, so every table
 /// has a filter, on every level.
 fn settings() -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES).expect_point_read_hits(false).filter_policy(
-        FilterPolicy::new([
-            FilterPolicyEntry::Bloom(BloomConstructionPolicy::FalsePositiveRate(0.0001)),
-            FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0)),
-        ]),
-    )
+    let filters = FilterPolicy::new([
+        FilterPolicyEntry::Bloom(BloomConstructionPolicy::FalsePositiveRate(0.0001)),
+        FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0)),
+    ]);
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(MEMTABLE_BYTES)
+        .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES)))
+        .expect_point_read_hits(false)
+        .filter_policy(filters)
 }
