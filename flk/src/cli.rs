@@ -38,6 +38,7 @@ Exit codes:
   0    done; where the command asks a question, the answer is yes
   1    it failed, or the answer is no
   2    the command line or a setting has to be changed; one sentence says which
+  3    replay --verify: what could be judged again comes to the same, but a key is unknown
   141  the reader of the output went away";
 
 /// The subcommands, in the order of the help.

@@ -137,6 +137,11 @@ pub(crate) fn size(bytes: u64) -> String {
     if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
 }
 
+/// So many of something, which makes its plural with an s.
+pub(crate) fn count(n: u64, what: &str) -> String {
+    format!("{} {what}{}", output::grouped(n), if n == 1 { "" } else { "s" })
+}
+
 /// How long, in its two greatest units.
 pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
@@ -238,7 +243,7 @@ mod tests {
         assert_eq!("2h".parse(), Ok(Bound::Time(When::Ago(Duration::from_secs(7_200)))));
         assert_eq!("2026-01-01".parse(), Ok(at(1_767_225_600_000)));
         assert_eq!("2026-01-01T00:00:00.007Z".parse(), Ok(at(1_767_225_600_007)));
-        for wrong in ["", "-1", "yesterday", "2026", "2026-13-01", "12/3"] {
+        for wrong in ["", "-1", "yesterday", "2026-1", "2026-13-01", "12/3"] {
             assert!(wrong.parse::<Bound>().is_err(), "{wrong}");
         }
         // A duration needs its unit, so that an offset is never taken for one.

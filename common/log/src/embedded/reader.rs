@@ -115,6 +115,18 @@ impl LogReader {
         found.map_err(|error| row::unavailable(&error))?.transpose()
     }
 
+    /// The first offset that is kept; `None` for an empty log.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn first(&self) -> Result<Option<i64>, ReadError> {
+        self.head().map_err(|error| row::unavailable(&error))
+    }
+
+    pub(super) fn head(&self) -> rusqlite::Result<Option<i64>> {
+        self.conn.query_row("SELECT min(offset) FROM record", [], |row| row.get(0))
+    }
+
     /// The offset that the next record will get.
     ///
     /// # Errors
@@ -231,8 +243,7 @@ impl LogReader {
         // Log time never goes backwards with the offset, so half of what is left goes each time.
         let fail = |error: rusqlite::Error| row::unavailable(&error);
         let end = schema::end(&self.conn).map_err(fail)?.next;
-        let first: Option<i64> =
-            self.conn.query_row("SELECT min(offset) FROM record", [], |row| row.get(0)).map_err(fail)?;
+        let first = self.head().map_err(fail)?;
         let sql = "SELECT offset, appended_at FROM record WHERE offset >= ?1 ORDER BY offset LIMIT 1";
         let mut find = self.conn.prepare_cached(sql).map_err(fail)?;
         let (mut low, mut high) = (first.unwrap_or(end), end);

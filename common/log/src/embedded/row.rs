@@ -13,7 +13,7 @@ pub(super) const COLUMNS: &str = "offset, appended_at, state, code, verdict, rea
      recomputed_d_hat, recomputed_budget, regime, payload_sha256, content_sha256, key_id, signed, claimed_tenant, \
      request_id, traceparent, body, checksum";
 
-/// The statement that [`write`] fills in.
+/// The statement that [`write()`] fills in.
 pub(super) fn insert_sql() -> String {
     let places: Vec<String> = (1..=22).map(|n| format!("?{n}")).collect();
     format!("INSERT INTO record ({COLUMNS}) VALUES ({})", places.join(", "))

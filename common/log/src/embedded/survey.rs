@@ -108,8 +108,7 @@ impl LogReader {
     /// without holes, and only retention takes them away, from the head.
     fn gap(&self, seen: &Seen, offset: i64) -> Result<Option<Damage>, ReadError> {
         let Some(expected) = seen.next.filter(|expected| *expected < offset) else { return Ok(None) };
-        let first = self.conn.query_row("SELECT min(offset) FROM record", [], |row| row.get::<_, Option<i64>>(0));
-        match first {
+        match self.head() {
             // Retention went by while we were reading.
             Ok(first) if first.is_none_or(|first| first >= offset) => Ok(None),
             Err(error) if !is_damage(&error) => Err(row::unavailable(&error)),

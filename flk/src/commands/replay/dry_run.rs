@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Range, judging::Judge};
 use crate::{
     Failure, clock,
-    data_dir::{Progress, size},
+    data_dir::{Progress, count, size},
     output::{self, Align, Table, grouped},
 };
 
@@ -74,8 +74,8 @@ impl Count {
         };
         writeln!(
             out,
-            "{} records, {}: from 0/{first} at {from} to 0/{last} at {to}; nothing was changed",
-            grouped(self.records),
+            "{}, {}: from 0/{first} at {from} to 0/{last} at {to}; nothing was changed",
+            count(self.records, "record"),
             size(self.bytes)
         )?;
         let now = if refused { "now" } else { "" };

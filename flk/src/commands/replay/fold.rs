@@ -119,6 +119,7 @@ mod tests {
     use flk_contract::{Facts, LogId, Nano, Position, Verdict, limits::WINDOW};
 
     use super::*;
+    use State::{Conflict, Duplicate, Settled};
 
     const WINDOW_MS: i64 = WINDOW.as_millis() as i64;
 
@@ -140,12 +141,10 @@ mod tests {
             key_id: None,
             signed: None,
         };
-        let code = if state == State::Conflict { Code::Conflict } else { Code::Ok };
+        let code = if state == Conflict { Code::Conflict } else { Code::Ok };
         let verdict = Verdict { code: Code::Ok, reason: String::new(), facts: Some(facts) };
         Decision { state, code, verdict, settled_by: by }
     }
-
-    use State::{Conflict, Duplicate, Settled};
 
     #[test]
     fn the_first_wins_until_its_window_has_passed() {

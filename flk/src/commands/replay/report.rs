@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use flk_contract::Tenant;
 use serde::Serialize;
 
-use crate::output::{self, Align, Cell, Table, grouped, style};
+use crate::{
+    data_dir::count,
+    output::{self, Align, Cell, Table, grouped, style},
+};
 
 /// What is wrong with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -74,9 +77,10 @@ impl Span {
     }
 
     fn words(self) -> String {
+        let records = count(self.records, "record");
         match self.records {
-            1 => format!("1 record, 0/{}", self.first),
-            n => format!("{} records, from 0/{} to 0/{}", grouped(n), self.first, self.last),
+            1 => format!("{records}, 0/{}", self.first),
+            _ => format!("{records}, from 0/{} to 0/{}", self.first, self.last),
         }
     }
 }
@@ -170,10 +174,8 @@ impl Sum {
             row("signing was off", Cell::new(text, style::WARN));
         }
         if self.winner_not_kept > 0 {
-            let text = format!(
-                "{} duplicates and conflicts: the record that settled the id is not kept",
-                grouped(self.winner_not_kept)
-            );
+            let records = count(self.winner_not_kept, "duplicate or conflicting record");
+            let text = format!("{records}: the record that settled the id is not kept");
             row("not compared", text.into());
         }
         if self.authentic_now > 0 {

@@ -16,8 +16,8 @@ use serde::Serialize;
 use super::filter::Filter;
 use crate::{
     Failure,
-    data_dir::{DataDir, Progress, stream},
-    output::{self, grouped},
+    data_dir::{DataDir, Progress, count, stream},
+    output,
 };
 
 /// Which results, as what, and where to.
@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         None => stream(|out| args.write(&reader, out).map(drop))?,
         Some(path) => {
             let written = to_file(path, |out| args.write(&reader, out))?;
-            output::note(|err| writeln!(err, "{} results are in {}", grouped(written), path.display()));
+            output::note(|err| writeln!(err, "{} in {}", count(written, "result"), path.display()));
         }
     }
     Ok(ExitCode::SUCCESS)

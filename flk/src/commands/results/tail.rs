@@ -54,7 +54,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.lines > 0 {
         args.print(&args.filter.last(&reader, next, args.lines as usize)?)?;
     }
-    while args.follow {
+    if !args.follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
         let end = reader.next()?;
         if end > next {
             args.print_new(&reader, next, end)?;
@@ -64,7 +67,6 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             thread::sleep(INTERVAL);
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 impl Args {

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use crate::{
     Failure, clock,
-    data_dir::{DataDir, refused, size, span},
-    output::{self, grouped},
+    data_dir::{DataDir, count, refused, size, span},
+    output,
 };
 
 /// Which log, and what is old.
@@ -23,8 +23,14 @@ Some free space stays in the file for the records to come.")]
 pub struct Args {
     #[command(flatten)]
     dir: DataDir,
-    /// How long records are kept; at least 14d
-    #[arg(long, value_name = "TIME", default_value = "16d", value_parser = humantime::parse_duration)]
+    /// How long records are kept, at least 14d; the same as the service's, if that keeps them longer
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "FLK_RETENTION",
+        default_value = "16d",
+        value_parser = humantime::parse_duration
+    )]
     retention: Duration,
     /// Only say what would go
     #[arg(long)]
@@ -57,20 +63,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 fn words(out: &mut dyn io::Write, done: &Compacted, args: &Args) -> io::Result<()> {
     let (kept, bodies) = (span(args.retention), size(done.body_bytes));
     let first = done.first_kept.unwrap_or_default();
+    let gone = format!("{}, older than {kept}, with {bodies} of bodies", count(done.records, "record"));
     match (done.records, args.dry_run) {
         (0, _) => writeln!(out, "no record is older than {kept}, so none goes")?,
-        (records, true) => writeln!(
-            out,
-            "{} records are older than {kept}: they would go, and with them {bodies} of bodies and their rows; \
-             the first kept would be {first}; nothing was changed",
-            grouped(records)
-        )?,
-        (records, false) => writeln!(
-            out,
-            "{} records were older than {kept} and are gone, with {bodies} of bodies and their rows; \
-             the first kept is {first}",
-            grouped(records)
-        )?,
+        (_, true) => writeln!(out, "would go: {gone}; the first kept would be {first}; nothing was changed")?,
+        (_, false) => writeln!(out, "gone: {gone}; the first kept is {first}")?,
     }
     match (args.dry_run, done.file_before.checked_sub(done.file_after)) {
         (true, _) => writeln!(out, "log.db has {}", size(done.file_before)),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     Failure,
-    data_dir::{DataDir, Progress, age, size, span},
+    data_dir::{DataDir, Progress, age, count, size, span},
     output::{self, Align, Cell, Table, grouped, style},
 };
 
@@ -87,11 +87,11 @@ fn check(reader: &LogReader) -> Result<Check, Failure> {
 impl Check {
     fn write(&self, out: &mut dyn io::Write) -> io::Result<()> {
         if self.damage.is_empty() {
-            let (good, read) = (style::GOOD, grouped(self.sound_records));
-            return writeln!(out, "\n{good}sound{good:#}: all {read} records read, every checksum holds");
+            let (good, read) = (style::GOOD, count(self.sound_records, "record"));
+            return writeln!(out, "\n{good}sound{good:#}: {read} read, every checksum holds");
         }
         let bad = style::BAD;
-        writeln!(out, "\n{bad}damaged{bad:#}: {} records are sound, these are not:", grouped(self.sound_records))?;
+        writeln!(out, "\n{bad}damaged{bad:#}: {} sound, these are not:", count(self.sound_records, "record"))?;
         let mut table = Table::new([("offsets", Align::Right), ("what", Align::Left)]);
         for Damaged { from, to, what } in &self.damage {
             let offsets = if from == to { from.to_string() } else { format!("{from} to {to}") };
