@@ -139,7 +139,9 @@ pub fn init(logging: &Logging) -> Result<Telemetry, AlreadySetUp> {
     // https://no-color.org: any value that is not empty.
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = terminal && !plain;
-    let (writer, guard) = queue(io::stderr(), LINES);
+    // What waits is written at once, with one call, and flushed: a call a line was a twelfth of the
+    // service's processor time.
+    let (writer, guard) = queue(io::BufWriter::with_capacity(64 * 1024, io::stderr()), LINES);
     let dropped = writer.error_counter();
     let filter = logging.filter.clone();
     tracing::subscriber::set_global_default(subscriber(format, filter, colours, writer)).map_err(|_| AlreadySetUp)?;

@@ -20,7 +20,7 @@ pub(crate) fn sqlite_appends(
     span: Duration,
 ) -> rusqlite::Result<f64> {
     let mut conn = Connection::open(dir.join("ceiling.db"))?;
-    conn.pragma_update(None, "page_size", 8192)?;
+    conn.pragma_update(None, "page_size", 4096)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "wal_autocheckpoint", 2000)?;

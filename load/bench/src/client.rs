@@ -76,6 +76,8 @@ impl Connection {
 pub(crate) struct Run {
     /// Answers a second.
     pub(crate) rate: f64,
+    /// How long it took.
+    pub(crate) took: Duration,
     /// Answers that were not 200.
     pub(crate) other: usize,
     /// Latencies of an open run, sorted.
@@ -83,6 +85,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Good answers.
+    pub(crate) fn count(&self) -> f64 {
+        self.rate * self.took.as_secs_f64()
+    }
+
     /// The latency that a share of the requests stays under.
     pub(crate) fn percentile(&self, share: f64) -> Duration {
         let at = ((self.latencies.len() as f64 * share) as usize).min(self.latencies.len().saturating_sub(1));
@@ -118,6 +125,7 @@ pub(crate) async fn closed(
         run.other += other;
         took = took.max(until);
     }
+    run.took = took;
     run.rate = sum as f64 / took.as_secs_f64();
     Ok(run)
 }

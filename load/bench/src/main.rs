@@ -81,20 +81,24 @@ fn run() -> Result<(), Failure> {
         let run = runtime.block_on(client::closed(constant.addr, &requests, CLIENTS, SPAN))?;
         check(&run, "the HTTP ceiling")?;
         http.push(run.rate);
+        let bare = constant.processor() / run.count() * 1e6;
         drop((constant, requests));
 
         let ceiling = tempfile::tempdir_in(dir.path())?;
         sqlite.push(ceilings::sqlite_appends(ceiling.path(), &bodies, CLIENTS, SPAN)?);
 
         let requests = fresh(&mut epoch, RECORDS);
+        let before = service.processor();
         let run = runtime.block_on(client::closed(service.addr, &requests, CLIENTS, SPAN))?;
         check(&run, "the embedded service")?;
         embedded.push(run.rate);
         say(&format!(
-            "round {round}: HTTP stack {:.0}/s, bare SQLite appends {:.0}/s, embedded submit {:.0}/s",
+            "round {round}: HTTP stack {:.0}/s ({bare:.0} µs of processor each), bare SQLite appends {:.0}/s, \
+             embedded submit {:.0}/s ({:.0} µs)",
             last(&http),
             last(&sqlite),
-            last(&embedded)
+            last(&embedded),
+            (service.processor() - before) / run.count() * 1e6
         ));
     }
     let (http, sqlite, embedded) = (median(http), median(sqlite), median(embedded));

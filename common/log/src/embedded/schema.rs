@@ -60,8 +60,9 @@ pub(super) fn open_or_create(path: &Path) -> Result<Connection, OpenError> {
     conn.busy_timeout(core::time::Duration::from_secs(5)).map_err(fail)?;
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(fail)?;
     if tables == 0 && pragma(&conn, "application_id").map_err(fail)? == 0 {
-        // auto_vacuum has to be chosen before the first page is written.
-        conn.pragma_update(None, "page_size", 8192).map_err(fail)?;
+        // Both have to be chosen before the first page is written. Small pages: a commit of a few
+        // records writes every page that it touches.
+        conn.pragma_update(None, "page_size", 4096).map_err(fail)?;
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(fail)?;
     } else {
         check_format(&conn, path)?;
