@@ -68,7 +68,8 @@ torture: build ## the durability test with TORTURE_ROUNDS (300) rounds of SIGKIL
 
 bench: setup ## the targets of the design: ratio, target, met or not
 	cargo bench --locked -p flk-contract --bench judge
-	cargo run --locked --release -p flk-bench
+	cargo build --locked --release -p flk -p flk-bench
+	$(TARGET_DIR)/release/flk-bench
 
 # RUSTC_BOOTSTRAP: sanitizers are a nightly feature; this way the pinned compiler does.
 # What a run finds goes to fuzz/found; fuzz/corpus holds the seeds, and only them.
