@@ -1,11 +1,13 @@
 /* Stands in front of fsync and fdatasync, and does what the file $FLK_SHIM says:
  *   fail    they fail with EIO, as a dying disk makes them
- *   stall   they wait until the file says something else, as a hanging disk makes them
+ *   stall   they wait until the file says something else, as a hanging disk makes them; that they
+ *           do so is told by a file of that name with ".stalled" behind it
  *   (none)  they do what they always do
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,10 +25,20 @@ static char word(void)
     return first;
 }
 
+static void tell_stalled(void)
+{
+    char path[4096];
+    int length = snprintf(path, sizeof path, "%s.stalled", getenv("FLK_SHIM"));
+    if (length > 0 && (size_t)length < sizeof path)
+        close((int)syscall(SYS_openat, AT_FDCWD, path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+}
+
 static int sync_as_told(long number, int fd)
 {
-    while (word() == 's')
+    while (word() == 's') {
+        tell_stalled();
         usleep(1000);
+    }
     if (word() == 'f') {
         errno = EIO;
         return -1;

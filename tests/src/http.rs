@@ -184,6 +184,11 @@ impl Client {
         Self { to, stream: None, buffer: Vec::new() }
     }
 
+    /// Whom it asks.
+    pub fn to(&self) -> SocketAddr {
+        self.to
+    }
+
     /// A client that is connected.
     ///
     /// # Panics

@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::root;
+use crate::{DEADLINE, root, until};
 
 /// A library and the file that says what it does.
 #[derive(Debug)]
@@ -54,6 +54,20 @@ impl Shim {
         let new = self.control.with_extension("new");
         fs::write(&new, what).unwrap();
         fs::rename(&new, &self.control).unwrap();
+    }
+
+    /// Says to stall, and waits until `cause` has made something do so.
+    ///
+    /// # Panics
+    /// Where nothing does.
+    pub fn stall(&self, cause: impl FnOnce()) {
+        let mut stalled = self.control.clone().into_os_string();
+        stalled.push(".stalled");
+        let stalled = PathBuf::from(stalled);
+        let _ = fs::remove_file(&stalled);
+        self.say("stall");
+        cause();
+        until("the disk is waited for", DEADLINE, || stalled.exists());
     }
 
     /// Says to do as the system does.

@@ -1,13 +1,14 @@
 //! The accept loop: a bounded number of connections, each served by hyper within its deadlines.
 //!
-//! The loop owns every task that it starts. It ends when it is told to: it stops accepting, lets
-//! requests in flight finish, and drops what is left at the deadline. Nothing that a client or the
-//! system does ends it before.
+//! The loop owns every task that it starts. It ends when it is told to: after a last call it stops
+//! accepting, lets requests in flight finish, and drops what is left at the deadline. Nothing that a
+//! client or the system does ends it before.
 
 mod accept;
 mod connection;
 mod io;
 
+use core::{pin::pin, time::Duration};
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,7 +18,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinError, JoinSet},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,10 @@ use crate::{
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// How many that are turned away may be given time to read why.
 const TURNED_AWAY_MAX: usize = 64;
+
+/// How long connections and requests are taken once the server is told to stop: what was sent before
+/// may still be on its way through the system, and whoever sent it waits for an answer.
+const LAST_CALL: Duration = Duration::from_millis(200);
 
 /// How serving ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +65,9 @@ pub async fn serve(
         connections: JoinSet::new(),
         turned_away: JoinSet::new(),
         sorry: Refusal::new(Kind::TooManyConnections).raw_response().into(),
-        stop,
+        closing: CancellationToken::new(),
     };
-    server.accept(listener).await;
+    server.accept(listener, stop).await;
     server.drain().await
 }
 
@@ -74,23 +79,29 @@ struct Server {
     connections: JoinSet<()>,
     turned_away: JoinSet<()>,
     sorry: Arc<[u8]>,
-    stop: CancellationToken,
+    /// Cancelled after the last call: connections end when their request in flight is answered.
+    closing: CancellationToken,
 }
 
 impl Server {
     /// Arms, most urgent first: an arm can starve only those below it. Ended connections are
     /// reaped before new ones are accepted, so that the cap counts what is open.
-    async fn accept(&mut self, listener: TcpListener) {
+    async fn accept(&mut self, listener: TcpListener, stop: CancellationToken) {
         let mut listener = accept::Listener::new(listener);
+        let mut over = pin!(async {
+            stop.cancelled().await;
+            sleep(LAST_CALL).await;
+        });
         loop {
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return,
+                () = &mut over => break,
                 Some(ended) = self.connections.join_next() => reaped(ended),
                 Some(ended) = self.turned_away.join_next() => reaped(ended),
                 stream = listener.accept() => self.take(stream),
             }
         }
+        self.closing.cancel();
     }
 
     fn take(&mut self, stream: TcpStream) {
@@ -100,8 +111,8 @@ impl Server {
         // Answers are small and written at once: waiting for more to send only costs time.
         let _ = stream.set_nodelay(true);
         let gauge = Open::new(&self.metrics);
-        let stop = self.stop.child_token();
-        let served = connection::serve(stream, &self.http, self.router.clone(), self.limits.write_stall, stop);
+        let closing = self.closing.child_token();
+        let served = connection::serve(stream, &self.http, self.router.clone(), self.limits.write_stall, closing);
         self.connections.spawn(async move {
             let _open = gauge;
             served.await;
@@ -124,7 +135,7 @@ impl Server {
                 reaped(ended);
             }
         };
-        let in_time = timeout(self.limits.drain, all).await.is_ok();
+        let in_time = timeout(self.limits.drain.saturating_sub(LAST_CALL), all).await.is_ok();
         let dropped = if in_time { 0 } else { self.connections.len() };
         self.connections.shutdown().await;
         Drained { dropped }

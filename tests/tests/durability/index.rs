@@ -98,7 +98,8 @@ fn of_another_log(history: &History) -> TempDir {
     let mut other = Setup::hmac().dir(kept.path()).start();
     let mut client = other.client();
     for pcs in history.settled().take(60) {
-        let _ = client.call(&flk_tests::Request::submit(pcs.clone().with("r", 0.4999).signed(USUAL))).expect(200);
+        let pcs = pcs.clone().with("r", 0.4999).signed(USUAL);
+        assert_eq!(client.call(&flk_tests::Request::submit(pcs)).field("accepted"), true);
     }
     assert!(other.terminate().success());
     kept

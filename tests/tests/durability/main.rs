@@ -3,7 +3,7 @@
 //! are the same before and after, offsets never repeat. In between its index is deleted, damaged,
 //! put back to an older state, and exchanged for another log's.
 //!
-//! `FLK_ROUNDS` sets the rounds (12), `FLK_SEED` what happens in them: the first line says both.
+//! `FLK_ROUNDS` sets the rounds (32), `FLK_SEED` what happens in them: the first line says both.
 
 #![allow(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
@@ -22,7 +22,7 @@ use clients::Load;
 use history::History;
 use index::Mishap;
 
-const ROUNDS: u64 = 12;
+const ROUNDS: u64 = 32;
 
 fn rounds() -> u64 {
     let Ok(text) = std::env::var("FLK_ROUNDS") else { return ROUNDS };

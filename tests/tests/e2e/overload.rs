@@ -1,6 +1,6 @@
 //! What is over a limit is turned away before it costs anything, and told when to come back.
 
-use flk_tests::{DEADLINE, Pcs, Request, Response, Service, Setup, shim::Shim, until};
+use flk_tests::{Client, DEADLINE, Pcs, Request, Response, Service, Setup, shim::Shim, until, until_some};
 use serde_json::Value;
 
 /// A 503 that says whether the record is durable, and where only if it is.
@@ -111,18 +111,16 @@ fn while_the_disk_hangs_nobody_is_told_anything_and_who_waits_too_long_hears_so(
 fn a_full_queue_is_503_and_nothing_is_half_taken() {
     const MANY: usize = 24;
     let (service, disk) = on_a_hanging_disk(Setup::hmac().env("FLK_QUEUE_LENGTH", "1"));
-    disk.say("stall");
+    let submit = || {
+        let pcs = Pcs::fresh();
+        let answer = service.submit(&pcs);
+        (pcs, answer)
+    };
     let answers: Vec<(Pcs, Response)> = std::thread::scope(|scope| {
-        let submissions: Vec<_> = (0..MANY)
-            .map(|_| {
-                let service = &service;
-                scope.spawn(move || {
-                    let pcs = Pcs::fresh();
-                    let answer = service.submit(&pcs);
-                    (pcs, answer)
-                })
-            })
-            .collect();
+        let mut submissions = Vec::new();
+        // The writer waits for the disk with one record in its hands; then there is room for one.
+        disk.stall(|| submissions.push(scope.spawn(submit)));
+        submissions.extend((0..MANY).map(|_| scope.spawn(submit)));
         until("the queue is full", DEADLINE, || service.metrics().value(r#"flk_shed_total{reason="queue"}"#) >= 1.0);
         disk.rest();
         submissions.into_iter().map(|submission| submission.join().unwrap()).collect()
@@ -142,10 +140,13 @@ fn a_full_queue_is_503_and_nothing_is_half_taken() {
 #[test]
 fn one_connection_too_many_is_told_so_and_the_others_go_on() {
     let service = Setup::hmac().env("FLK_MAX_CONNECTIONS", "8").start();
-    let mut held: Vec<_> = (0..8).map(|_| flk_tests::Client::connected(service.addr())).collect();
-    for client in &mut held {
-        let _ = client.call(&Request::get("/health")).expect(200);
-    }
+    // Whoever asked whether it is ready may still hold a place.
+    let mut held = until_some("eight are connected", DEADLINE, || {
+        let mut held: Vec<_> = (0..8).map(|_| Client::connected(service.addr())).collect();
+        let let_in =
+            |client: &mut Client| client.send(&Request::get("/health")).is_ok_and(|answer| answer.status == 200);
+        held.iter_mut().all(let_in).then_some(held)
+    });
     let mut extra = service.client();
     let answer = extra.send(&Request::submit(Pcs::fresh())).unwrap();
     is_away(&answer, "overloaded_connections", false);

@@ -57,7 +57,7 @@ fn the_data_directory_and_the_port_may_come_from_the_environment_and_from_files(
     let dir = setup.data().with_file_name("of-the-environment");
     let plain = setup.env("WAL_DIR", &dir);
     let filed = from_file(from_file(plain.clone(), "PORT", "0"), "WAL_DIR", dir.to_str().unwrap());
-    for setup in [plain, filed] {
+    for setup in [plain.clone(), filed] {
         let mut service = setup.without_flags().start();
         taken(&service, KEY);
         assert!(service.addr().ip().is_loopback());

@@ -2,7 +2,7 @@
 //!
 //! Bytes, verdict and outcome of a batch are rows of one transaction; nobody hears of a record
 //! before its fsync. One process owns the directory; any number may read beside it, with any
-//! SQLite tool. What a record means is the [`Decide`](crate::Decide)r's business.
+//! SQLite tool. What a record means is the [`Decide`]r's business.
 
 mod lock;
 mod reader;
@@ -169,6 +169,9 @@ fn lock_state(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
 
 impl Drop for EmbeddedLog {
     fn drop(&mut self) {
+        // Whoever closes the file last moves SQLite's own write-ahead file into it, and only a
+        // writer can: so the reader goes first.
+        *self.reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
         // Closing the queue lets the writer finish what it has taken, and end.
         let (closed, _) = flume::bounded(1);
         drop(std::mem::replace(&mut self.queue, closed));

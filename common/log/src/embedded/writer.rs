@@ -57,6 +57,8 @@ pub(super) struct Writer<D> {
     path: PathBuf,
     /// `None` after a failure, until the file has been opened again.
     conn: Option<Connection>,
+    /// A commit failed at its fsync, so that what is in the file may not be on the disk.
+    unsynced: bool,
     _lock: DirLock,
     id: LogId,
     topic: Arc<str>,
@@ -90,7 +92,7 @@ impl<D: Decide> Writer<D> {
         retention: Duration,
     ) -> Self {
         let (topic, insert) = (TOPIC.into(), row::insert_sql());
-        Self { path, conn: Some(conn), _lock: lock, id, topic, end, decide, clock, watch, state, retention, insert }
+        Self { path, conn: Some(conn), unsynced: false, _lock: lock, id, topic, end, decide, clock, watch, state, retention, insert }
     }
 
     /// Works until every sender of the queue is gone.
@@ -233,7 +235,10 @@ impl<D: Decide> Writer<D> {
     fn recover(&mut self, failure: Failure) -> AppendError {
         let (why, error) = match failure {
             Failure::Before(why) => (why.clone(), AppendError::NotDurable(why)),
-            Failure::AtCommit(why) => (why.clone(), AppendError::Unknown(why)),
+            Failure::AtCommit(why) => {
+                self.unsynced = true;
+                (why.clone(), AppendError::Unknown(why))
+            }
         };
         if let State::Open = *lock_state(&self.state) {
             tracing::error!(why = &*why, "the log can not be written; every record is refused until it can");
@@ -258,10 +263,14 @@ impl<D: Decide> Writer<D> {
             return Err("the file was replaced by another log; restart the process".into());
         }
         let end = schema::end(&conn).map_err(|error| error.to_string())?;
-        // Everything that is in the file is brought to the disk once more: after a failed fsync the
-        // system may have dropped what it had not written.
-        let moved = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-        moved.map_err(|error| error.to_string())?;
+        if self.unsynced {
+            // Everything that is in the file is brought to the disk once more: after a failed fsync
+            // the system may have dropped what it had not written. Only then: it takes as much space
+            // as has not been moved yet, which a disk that was just full may not have.
+            let moved = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+            moved.map_err(|error| error.to_string())?;
+            self.unsynced = false;
+        }
         self.end = End { next: end.next, time: end.time.max(self.end.time) };
         self.restore()?;
         self.conn = Some(conn);
