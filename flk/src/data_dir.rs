@@ -50,7 +50,9 @@ impl From<ReadError> for Failure {
             ReadError::Damaged { .. } => {
                 Self::failed(format!("{error}; flk wal stat --check lists all damage, and --from goes on after it"))
             }
-            ReadError::Unavailable(_) => Self::failed(error),
+            ReadError::Unavailable(_) => {
+                Self::failed(format!("{error}; if that stays so, flk wal stat --check says what of it can be read"))
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use flk_contract::{
 };
 use flk_log::{
     Append, Clock, Decide, Decided, Log as _, NewRecord, SystemClock,
-    embedded::{EmbeddedLog, Options},
+    embedded::{EmbeddedLog, OpenError, Options},
     watch::Unwatched,
 };
 use flk_results::{MemoryIndex, Place};
@@ -123,13 +123,22 @@ impl Making {
         let keys = Keyring::new(self.keys.iter().map(key).collect()).unwrap();
         let verifier = Verifier::new(self.signing, Arc::new(keys));
         let clock = Arc::new(HandClock(AtomicI64::new(0)));
-        let log = EmbeddedLog::open(dir, &Options::default(), clock.clone(), Arc::new(Unwatched), |log, _| {
-            let place = Place { log: log.clone(), topic: "pcs.raw".into(), partition: 0 };
-            let honest = Deciding::new(verifier, Arc::new(MemoryIndex::new(place)), Metrics::new());
-            Ok(Lying { honest, lie: self.lie })
-        });
-        let log = log.unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
+        let mut lie = Some(self.lie);
+        let mut open = || {
+            EmbeddedLog::open(dir, &Options::default(), clock.clone(), Arc::new(Unwatched), |log, _| {
+                let place = Place { log: log.clone(), topic: "pcs.raw".into(), partition: 0 };
+                let honest = Deciding::new(verifier.clone(), Arc::new(MemoryIndex::new(place)), Metrics::new());
+                Ok(Lying { honest, lie: lie.take().unwrap() })
+            })
+        };
+        let log = loop {
+            match open() {
+                // A process that another test starts holds what we hold until it is that program.
+                Err(OpenError::InUse { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+                opened => break opened.unwrap(),
+            }
+        };
         while log.health().is_err() {
             assert!(Instant::now() < deadline, "the log does not open within 30 s");
             std::thread::yield_now();

@@ -93,6 +93,29 @@ fn a_check_lists_all_damage_and_exits_with_1() {
 }
 
 #[test]
+fn a_check_goes_on_where_the_file_can_not_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Making::signed().open(dir.path());
+    for epoch in 0..200 {
+        log.at(now()).add(Pcs::new("a", epoch).with("padding", "x".repeat(1_000)).body());
+    }
+    drop(log);
+    let path = dir.path().join("log.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[20 * 8192..20 * 8192 + 64].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    run(dir.path(), &["wal", "stat"]).refuses(1, &["malformed", "flk wal stat --check"]);
+    let found = run(dir.path(), &["wal", "stat", "--check", "--json"]).exits(1).json().remove(0);
+    // The numbers can not be had; what is wrong can.
+    assert_eq!(found.get("records"), None);
+    let damage = found["check"]["damage"].as_array().unwrap();
+    let lost = damage[0]["to"].as_i64().unwrap() - damage[0]["from"].as_i64().unwrap() + 1;
+    assert_eq!((damage.len(), found["check"]["sound_records"].as_i64().unwrap() + lost), (1, 200), "{found}");
+    let ran = run(dir.path(), &["replay", "--verify", "--json"]).exits(1);
+    assert_eq!(ran.json().pop().unwrap()["summary"]["differences"], json!(1), "{ran:?}");
+}
+
+#[test]
 fn show_says_what_became_of_a_record_and_withholds_its_body() {
     let dir = tempfile::tempdir().unwrap();
     let id = one_of_each(dir.path());

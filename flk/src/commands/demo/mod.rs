@@ -113,8 +113,7 @@ fn submit(url: &str, records: Vec<Record>, report: &mut Report, kill: Option<(us
         }
     });
     report.told.append(&mut lock(&told));
-    let left = std::mem::take(&mut *lock(&left));
-    left
+    std::mem::take(&mut *lock(&left))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
