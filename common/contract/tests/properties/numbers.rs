@@ -97,6 +97,16 @@ proptest! {
     }
 
     #[test]
+    fn a_regime_is_the_exact_one(
+        d_hat in (prop::sample::select(vec![1_500_000_000, 2_600_000_000, 2_000_000_000]), -2..=2_i64),
+        coh_star in 699_999_998..=700_000_002_i64,
+    ) {
+        let d_hat = d_hat.0 + d_hat.1;
+        let nano = |units: i64| Nano::from_units(units.into());
+        prop_assert_eq!(signals::regime(nano(d_hat), nano(coh_star)).as_str(), oracle::regime(d_hat, coh_star));
+    }
+
+    #[test]
     fn the_slope_is_the_upper_median_of_all(points in vec((0.0..64.0_f64, 0.0..53.0_f64), 0..65), close in any::<bool>()) {
         let squeeze = |(x, y): &(f64, f64)| if close { (x * 1e-10, *y) } else { (*x, *y) };
         let points: Vec<_> = points.iter().map(squeeze).collect();

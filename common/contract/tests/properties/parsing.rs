@@ -1,6 +1,6 @@
 //! Which bodies are records: against serde_json's own reading, and whatever the spelling.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use flk_contract::{Record, canonical, limits::DEPTH_MAX, signature::Signed};
 use proptest::{collection::vec, prelude::*};
@@ -8,10 +8,11 @@ use serde::{
     Deserialize,
     de::{Deserializer, Error, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     cases,
-    draft::{Draft, Pen, anything, json},
+    draft::{Draft, Json, Pen, anything, json},
 };
 
 /// A JSON value as serde_json reads it, of which is kept how deep it goes; a key that stands twice
@@ -212,13 +213,44 @@ proptest! {
     }
 
     #[test]
-    fn nesting_is_bounded_at_sixty_four(depth in 55..75_usize, lists in any::<u128>(), first in any::<bool>()) {
+    fn nesting_is_bounded_at_sixty_four(depth in 55..75_usize, lists in any::<u128>(), first in any::<bool>(), ft in any::<bool>()) {
         let list = |level: usize| lists >> level & 1 == 1;
         let open = (0..depth).map(|level| if list(level) { "[" } else { "{\"k\":" });
         let close = (0..depth).rev().map(|level| if list(level) { "]" } else { "}" });
-        let body = around(format!("{}0{}", open.collect::<String>(), close.collect::<String>()).as_bytes(), first);
+        let deep = format!("{}0{}", open.collect::<String>(), close.collect::<String>());
+        let body = if ft {
+            String::from_utf8(around(b"0", first)).unwrap().replace("\"ft\":{}", &format!("\"ft\":{{\"x\":{deep}}}")).into_bytes()
+        } else {
+            around(deep.as_bytes(), first)
+        };
         prop_assert!(serde_json::from_slice::<Tree>(&body).is_ok());
-        prop_assert_eq!(Record::parse(&body).is_ok(), depth < DEPTH_MAX);
+        prop_assert_eq!(Record::parse(&body).is_ok(), depth + usize::from(ft) < DEPTH_MAX);
+    }
+
+    #[test]
+    fn ft_is_any_object_whose_degraded_is_a_boolean(ft in json(), pen in Pen::any()) {
+        let mut pen = pen;
+        let body = around(b"0", true);
+        let body = String::from_utf8(body).unwrap().replace("\"ft\":{}", &format!("\"ft\":{}", pen.json(&ft)));
+        let fits = match &ft {
+            Json::Object(entries) => {
+                entries.iter().all(|(key, value)| key != "degraded" || matches!(value, Json::Bool(_)))
+            }
+            _ => false,
+        };
+        prop_assert_eq!(Record::parse(body.as_bytes()).is_ok(), fits && is_strict_json(body.as_bytes()), "{}", body);
+    }
+
+    #[test]
+    fn no_field_stands_twice(draft in anything(), pen in Pen::any(), field in any::<prop::sample::Index>()) {
+        let mut pen = pen;
+        let body = draft.body(Some("c2ln"), pen.clone());
+        let fields: Vec<String> = serde_json::from_str::<Map<String, Value>>(&body).unwrap().keys().cloned().collect();
+        let field = &fields[field.index(fields.len())];
+        let fields: HashMap<String, &RawValue> = serde_json::from_str(&body).unwrap();
+        let again = format!("{},{}:{}}}", body.trim_end().strip_suffix('}').unwrap(), pen.text(field), fields[field]);
+        prop_assert!(Record::parse(body.as_bytes()).is_ok());
+        prop_assert!(Record::parse(again.as_bytes()).is_err(), "{}", again);
     }
 
     #[test]
