@@ -75,15 +75,21 @@ fn there_is_a_manual_page_for_every_command() {
 #[test]
 fn a_reader_that_goes_away_is_no_error_to_speak_of() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_flk"))
-        // More than a pipe holds.
-        .args(["completions", "zsh"])
+        .args(["pcs", "sign", "--alg", "hmac", "-"])
         .env_clear()
+        .env("PCS_HMAC_KEY", "testsecret")
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Nobody will read it: the end that reads is closed before anything can have been read.
+    // Nobody will read it: the end that reads is closed before there is anything to write, and what
+    // is written then is more than a pipe holds.
     drop(child.stdout.take());
+    let record = include_str!("../../../tests/golden/line.json");
+    let padding = format!("{{\"padding\":\"{}\",", "x".repeat(300_000));
+    let record = record.replacen('{', &padding, 1);
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), record.as_bytes()).unwrap();
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(141), ""));
