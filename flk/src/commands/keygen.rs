@@ -39,7 +39,7 @@ secrets readable by their owner only, and nothing secret is printed.
 
 Examples:
   flk keygen --alg ed25519 --out keys/2026-07
-  flk keygen --alg hmac > agent.env
+  (umask 077; flk keygen --alg hmac > agent.env)
   flk keygen --alg ed25519 --json")]
 pub struct Args {
     /// What the key is for: ed25519 (agents sign, services can only verify) or hmac (one secret

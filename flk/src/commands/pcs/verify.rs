@@ -14,8 +14,8 @@ mod report;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Keys and what is asked of signatures come from the service's environment: PCS_SIGN_ALG,
-PCS_SIGN_SCOPE, PCS_HMAC_KEY (and _OLD, _NEW, PCS_HMAC_KEYS), PCS_ED25519_PUB_B64, PCS_KEYS_FILE; each
-also with _FILE. With PCS_SIGN_ALG=none all but the signature is checked.
+PCS_SIGN_SCOPE, PCS_HMAC_KEY (and _OLD, _NEW, PCS_HMAC_KEYS), PCS_ED25519_PUB_B64, PCS_KEYS_FILE;
+each also with _FILE. With PCS_SIGN_ALG=none all but the signature is checked.
 
 Exits with 0 if the record is accepted (escalated or not), with 1 if it is refused, not authentic
 or malformed.
