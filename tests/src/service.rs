@@ -353,6 +353,7 @@ impl Service {
     pub fn wait(&mut self) -> ExitStatus {
         let status = until_some("the service ends", DEADLINE, || self.ended());
         self.child = None;
+        self.has_not_panicked();
         self.addr = None;
         status
     }
@@ -376,6 +377,13 @@ impl Service {
         Refused { code: status.code(), said: self.said() }
     }
 
+    /// Nothing that is done to it makes any part of it panic.
+    fn has_not_panicked(&self) {
+        let said = self.said();
+        let panic = said.lines().find(|line| line.contains("panicked") || line.contains(r#""message":"panic""#));
+        assert!(panic.is_none(), "a panic: {}", panic.unwrap_or_default());
+    }
+
     /// SIGKILL, as the system's out-of-memory killer or an impatient operator would.
     ///
     /// # Panics
@@ -385,6 +393,7 @@ impl Service {
         child.kill().unwrap();
         child.wait().unwrap();
         self.addr = None;
+        self.has_not_panicked();
     }
 
     /// SIGTERM; does not wait.
@@ -478,6 +487,9 @@ impl Drop for Service {
         if let Some(child) = &mut self.child {
             let _ = child.kill();
             let _ = child.wait();
+            if !std::thread::panicking() {
+                self.has_not_panicked();
+            }
         }
     }
 }

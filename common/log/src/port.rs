@@ -189,11 +189,22 @@ pub trait Log: Send + Sync + 'static {
 
 /// Decides what becomes of records, inside the transaction that makes them durable.
 ///
-/// A log that decides first brings the decider up to its own end (`next`, `restore`), then calls
-/// `decide` once for each record in order, then either `committed` or `abandoned` for all of them.
+/// A log that decides first brings the decider up to its own end (`mend`, `next`, `restore`), then
+/// calls `decide` once for each record in order, then either `committed` or `abandoned` for all of
+/// them.
 pub trait Decide: Send + 'static {
     /// The first offset whose record the decider does not know of.
     fn next(&self) -> i64;
+
+    /// Time to open anew what the decider stands on, where that has failed. The log's end is `next`;
+    /// what is lacking then is restored. Called before every batch: does nothing where all is well.
+    ///
+    /// # Errors
+    /// In words; nothing can be decided now.
+    fn mend(&mut self, next: i64) -> Result<(), Arc<str>> {
+        let _ = next;
+        Ok(())
+    }
 
     /// Tells what was settled before, in order, by records up to and not including `next`.
     ///
@@ -209,7 +220,8 @@ pub trait Decide: Send + 'static {
     fn decide(&mut self, append: &Append, origin: &Origin) -> Result<Arc<Decided>, Arc<str>>;
 
     /// The batch is durable; the first offset after it is `next`. What was decided stands, whether
-    /// this succeeds or not: a decider that fails here has to remember, and try again at `decide`.
+    /// this succeeds or not: a decider that fails here is behind (`next`), and is restored from the
+    /// log before it decides again.
     ///
     /// # Errors
     /// In words.

@@ -73,6 +73,8 @@ async fn serve(settings: &Settings, metrics: Arc<Metrics>) -> Result<Exit, Failu
     tasks.spawn("disk", Until::Committed, watched);
     let exit = tasks.run(signals).await;
     if exit == Exit::AtOnce {
+        // Dropping it waits for the log's writer, and that may wait for the disk.
+        std::mem::forget(embedded);
         return Ok(exit);
     }
     // Every request has been answered: the writer ends with what it was given.

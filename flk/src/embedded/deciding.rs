@@ -5,12 +5,14 @@ use std::{sync::Arc, time::Instant};
 use flk_contract::{Code, Origin, Settled, Verdict, wire::State};
 use flk_dedup_sink::Fold;
 use flk_log::{Append, Decide, Decided};
-use flk_results::{Index, ResultsError};
+use flk_results::ResultsError;
 use flk_service::{
     Metrics,
     metrics::{self, Op},
 };
 use flk_verifier::Verifier;
+
+use super::index::Mend;
 
 /// Ids whose records are gone that are looked at in one step: little, since the writer waits.
 const FORGET_AT_A_TIME: usize = 500;
@@ -22,18 +24,26 @@ pub struct Deciding<I> {
     metrics: Arc<Metrics>,
     /// Decided in the batch at hand; counted when it is durable.
     batch: Vec<Arc<Decided>>,
+    /// Where the log ended when it was last said.
+    end: i64,
 }
 
-impl<I: Index> Deciding<I> {
+impl<I: Mend> Deciding<I> {
     /// A decider that goes on from where the index ends.
     pub fn new(verifier: Verifier, index: Arc<I>, metrics: Arc<Metrics>) -> Self {
-        Self { verifier, fold: Fold::new(index), metrics, batch: Vec::new() }
+        Self { verifier, fold: Fold::new(index), metrics, batch: Vec::new(), end: 0 }
     }
 
     fn verdict(&self, append: &Append, origin: &Origin) -> Verdict {
         match &append.judged {
             Some(judged) if !self.verifier.changes_between(judged.at, origin.appended_at) => judged.verdict.clone(),
             _ => self.verifier.judge(&append.record.body, origin.appended_at, append.record.tenant.as_deref()),
+        }
+    }
+
+    fn note_whether_restored(&self, next: i64) {
+        if next >= self.end {
+            self.fold.index().restored();
         }
     }
 
@@ -78,13 +88,26 @@ fn said(error: ResultsError) -> Arc<str> {
     error.to_string().into()
 }
 
-impl<I: Index> Decide for Deciding<I> {
+impl<I: Mend> Decide for Deciding<I> {
     fn next(&self) -> i64 {
         self.fold.next()
     }
 
+    fn mend(&mut self, next: i64) -> Result<(), Arc<str>> {
+        self.end = next;
+        let index = self.fold.index().clone();
+        if index.mend(next)? {
+            // What was owed to the old one is in the log.
+            self.fold = Fold::new(index);
+        }
+        self.note_whether_restored(self.fold.next());
+        Ok(())
+    }
+
     fn restore(&mut self, settled: &[Settled], next: i64) -> Result<(), Arc<str>> {
-        self.fold.restore(settled, next).map_err(said)
+        self.fold.restore(settled, next).map_err(said)?;
+        self.note_whether_restored(next);
+        Ok(())
     }
 
     fn decide(&mut self, append: &Append, origin: &Origin) -> Result<Arc<Decided>, Arc<str>> {

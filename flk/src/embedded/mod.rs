@@ -2,6 +2,7 @@
 //! drives. Everything is decided elsewhere; here it is put together.
 
 mod deciding;
+mod index;
 mod watch;
 
 use std::{path::Path, sync::Arc};
@@ -9,18 +10,20 @@ use std::{path::Path, sync::Arc};
 use async_trait::async_trait;
 use flk_contract::{
     LogId, LogTime, Settled, Tenant,
+    settle::stands,
     wire::{RecordBody, ResultBody, State},
 };
 use flk_ingest::{Away, Pipeline, Submission};
 use flk_log::{
     Append, AppendError, Clock, Judged, Log as _, NewRecord, ReadError, StoredRecord,
-    embedded::{EmbeddedLog, OpenError, Options, PARTITION, TOPIC},
+    embedded::{EmbeddedLog, OpenError, Options, PARTITION},
 };
-use flk_results::{Index as _, IndexDb, Opened, PartitionIndex};
+use flk_results::Index as _;
 use flk_service::{Metrics, health::Check, lifecycle::Lifecycle};
 use flk_verifier::Verifier;
 
 pub use deciding::Deciding;
+pub use index::{LiveIndex, Mend};
 pub use watch::LogMetrics;
 
 /// The index's directory in the data directory.
@@ -29,7 +32,7 @@ const INDEX_DIR: &str = "index";
 /// The embedded service, without its HTTP.
 pub struct Embedded {
     log: EmbeddedLog,
-    index: Arc<PartitionIndex>,
+    index: Arc<LiveIndex>,
     verifier: Verifier,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -52,7 +55,7 @@ impl Embedded {
         let mut opened = None;
         let watch = Arc::new(LogMetrics::new(metrics.clone()));
         let log = EmbeddedLog::open(dir, options, clock.clone(), watch, |id, next| {
-            let index = Arc::new(open_index(&dir.join(INDEX_DIR), id, next)?);
+            let index = Arc::new(LiveIndex::open(&dir.join(INDEX_DIR), id, next)?);
             opened = Some(index.clone());
             Ok(Deciding::new(verifier.clone(), index, metrics.clone()))
         })?;
@@ -91,30 +94,6 @@ impl Embedded {
     }
 }
 
-/// Opens the index of a log that will give `next`; one that cannot be used is built anew.
-fn open_index(dir: &Path, id: &LogId, next: i64) -> Result<PartitionIndex, OpenError> {
-    let fail = |error: flk_results::OpenError| OpenError::Unwritable { path: dir.into(), error: error.to_string() };
-    let (db, opened) = IndexDb::open_or_reset(dir, id).map_err(fail)?;
-    if let Opened::Reset(why) = opened {
-        tracing::warn!(%why, "the index of ids can not be used; it is built anew from the log");
-    }
-    let partition = db.partition(TOPIC, PARTITION);
-    // An index that knows more than the log does belongs to a log that was since put back to an
-    // earlier state: what it knows beyond never happened.
-    match partition {
-        Ok(index) if index.next() <= next => return Ok(index),
-        Ok(index) => {
-            tracing::warn!(index = index.next(), log = next, "the index of ids is ahead of the log; it is built anew")
-        }
-        Err(why) if why.calls_for_reset() => {
-            tracing::warn!(%why, "the index of ids can not be used; it is built anew from the log")
-        }
-        Err(error) => return Err(fail(error)),
-    }
-    drop(db);
-    IndexDb::open_anew(dir, id).and_then(|db| db.partition(TOPIC, PARTITION)).map_err(fail)
-}
-
 fn away(error: ReadError) -> Away {
     Away::Unavailable(error.to_string().into())
 }
@@ -136,9 +115,15 @@ impl Pipeline for Embedded {
         }
         let (index, tenant, pcs_id) = (self.index.clone(), tenant.clone(), pcs_id.to_owned());
         let found = tokio::task::spawn_blocking(move || index.get(&tenant, &pcs_id)).await;
-        found
+        let found = found
             .map_err(|_| Away::Unavailable("the look-up was cut off".into()))?
-            .map_err(|error| Away::Unavailable(error.to_string().into()))
+            .map_err(|error| Away::Unavailable(error.to_string().into()))?;
+        // What stands can not be replaced; what is not there, or has expired, may have been.
+        let stands = found.as_ref().is_some_and(|found| stands(found.origin.appended_at, self.clock.now()));
+        if !stands && self.index.is_incomplete() {
+            return Err(Away::Incomplete("the index of ids lacks what the log has settled last".into()));
+        }
+        Ok(found)
     }
 
     async fn record(&self, partition: i32, offset: i64) -> Result<Option<RecordBody>, Away> {
@@ -155,6 +140,8 @@ impl Pipeline for Embedded {
         };
         let index = if restoring {
             Check::failing("index", "the index of ids is being restored from the log")
+        } else if self.index.is_incomplete() {
+            Check::failing("index", "the index of ids failed, and is opened anew as soon as that can be")
         } else {
             Check::ok("index")
         };

@@ -74,22 +74,26 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn damage(index: &Path, rng: &mut Rng) {
-    let mut flipped = 0;
-    for path in files(index) {
-        let mut bytes = fs::read(&path).unwrap();
-        // What was written is at the front of files that are made larger beforehand.
-        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        if end == 0 {
-            continue;
-        }
-        for _ in 0..1 + rng.below(3) {
-            let at = rng.below(end as u64) as usize;
-            bytes[at] ^= 1 << rng.below(8);
-            flipped += 1;
-        }
-        fs::write(&path, &bytes).unwrap();
+    // Mostly not the file that says what the rest is: that one is looked at first, and would save
+    // everything else from being read.
+    let all = files(index);
+    let is_format = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "format");
+    let (format, rest): (Vec<_>, Vec<_>) = all.iter().partition(is_format);
+    let written = |path: &&PathBuf| fs::metadata(path).is_ok_and(|meta| meta.len() > 0);
+    let rest: Vec<&PathBuf> = rest.into_iter().filter(written).collect();
+    let path = if rng.below(8) == 0 { rng.choose(&format) } else { rng.choose(&rest) };
+    let path = path.expect("the index has files");
+    let mut bytes = fs::read(path).unwrap();
+    // What was written is at the front of files that are made larger beforehand.
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(bytes.len(), |last| last + 1);
+    for _ in 0..1 + rng.below(4) {
+        let at = rng.below(end as u64) as usize;
+        bytes[at] ^= 1 << rng.below(8);
     }
-    assert!(flipped > 0, "the index had no byte to flip");
+    if rng.below(4) == 0 {
+        bytes.truncate(rng.below(end as u64) as usize);
+    }
+    fs::write(path, &bytes).unwrap();
 }
 
 /// A data directory in which the same ids were settled with other content.

@@ -5,7 +5,7 @@
 //!
 //! `FLK_ROUNDS` sets the rounds (32), `FLK_SEED` what happens in them: the first line says both.
 
-#![allow(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can not go on has failed")]
 
 mod clients;
 mod history;

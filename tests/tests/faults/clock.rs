@@ -1,6 +1,6 @@
 //! Clocks that step: the log's time never goes back, and what stands does so by the log's time.
 
-use flk_tests::{Pcs, Service, Setup, log, record::USUAL, shim::Shim};
+use flk_tests::{DEADLINE, Pcs, Service, Setup, log, record::USUAL, shim::Shim, until};
 
 const BASE: i64 = 1_767_225_600_000;
 const SECOND: i64 = 1000;
@@ -64,6 +64,34 @@ fn a_result_stands_for_fourteen_days_and_not_a_millisecond_longer() {
     assert_eq!(service.result(pcs.id()).expect(200).field("origin"), other.field("origin"));
     let late = service.submit(pcs.retry()).expect(200);
     assert_eq!(late.field("conflict"), true, "{late}");
+}
+
+#[test]
+fn what_is_older_than_the_retention_goes_and_its_offsets_never_come_again() {
+    let (mut service, clock) = with_a_clock(BASE);
+    let old: Vec<Pcs> = (0..5).map(|_| Pcs::fresh()).collect();
+    for pcs in &old {
+        let _ = service.submit(pcs).expect(200);
+    }
+    // A clock that is ahead removes nothing by itself: the log's own time has to come there.
+    clock.say(&format!("={}", BASE + 17 * DAY));
+    service.kill9_and_restart();
+    let _ = service.record(1).expect(200);
+    let kept = Pcs::fresh();
+    assert_eq!(service.submit(&kept).expect(200).field("wal")["offset"], 6);
+    service.kill9_and_restart();
+    until("the old records are gone", DEADLINE, || service.record(5).status == 404);
+    assert_eq!(service.record(1).expect(404).code(), "no_such_record");
+    let _ = service.record(6).expect(200);
+    let again = service.submit(old[0].clone().retry()).expect(200);
+    assert_eq!((&again.field("wal")["offset"], again.field("duplicate")), (&7.into(), false.into()), "{again}");
+    // Also where nothing is left of the index, which remembered more.
+    service.kill9();
+    std::fs::remove_dir_all(service.data().join("index")).unwrap();
+    service.start();
+    assert_eq!(service.submit(Pcs::fresh()).expect(200).field("wal")["offset"], 8);
+    assert_eq!(service.submit(kept.retry()).expect(200).field("duplicate"), true);
+    let _ = service.result(old[1].id()).expect(404);
 }
 
 #[test]

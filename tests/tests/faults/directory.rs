@@ -72,9 +72,11 @@ fn a_damaged_log_is_refused_and_left_as_it_is() {
         bytes
     };
     let zeroed = {
-        let page = marks[0] / 8192 * 8192;
+        // The size of a page: a big-endian number at byte 16.
+        let size = usize::from(u16::from_be_bytes([good[16], good[17]]));
+        let page = marks[0] / size * size;
         let mut bytes = good.clone();
-        bytes[page..page + 8192].fill(0);
+        bytes[page..page + size].fill(0);
         bytes
     };
     for (what, bytes) in [

@@ -178,6 +178,36 @@ fn idle_and_slow_clients_do_not_hold_up_the_end() {
 }
 
 #[test]
+fn a_body_that_never_ends_does_not_hold_up_the_end() {
+    let mut service = Setup::hmac().start();
+    let mut slow = Client::connected(service.addr());
+    slow.write(b"POST /v1/pcs/submit HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n{").unwrap();
+    until("it is in flight", DEADLINE, || service.metrics().value("flk_requests_in_flight") == 1.0);
+    let begun = Instant::now();
+    assert_eq!(service.terminate().code(), Some(0), "{}", service.said());
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn sigterm_at_any_moment_of_a_start_ends_it() {
+    let mut service = Setup::hmac().start();
+    let mut client = service.client();
+    (0..300).for_each(|_| drop(client.call(&Request::submit(Pcs::fresh())).expect(200)));
+    service.kill9();
+    for moment in 0..12 {
+        service.launch("127.0.0.1:0");
+        let begun = Instant::now();
+        until("a moment of the start", DEADLINE, || begun.elapsed() >= Duration::from_millis(moment * 3));
+        service.sigterm();
+        // By its own handler, or before there is one by the system's.
+        let status = service.wait();
+        assert!(matches!(status.code(), Some(0) | None), "{status}: {}", service.said());
+    }
+    service.start();
+    assert_eq!(log::records(service.data()).len(), 300);
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once_and_nothing_told_is_lost() {
     let disk = Shim::compile("fsync");
     let mut service = Setup::hmac().preload(disk.library()).env("FLK_SHIM", disk.control()).start();

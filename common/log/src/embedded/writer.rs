@@ -31,6 +31,8 @@ const RESTORE_ROWS: usize = 2_000;
 const RETENTION_IDLE: Duration = Duration::from_secs(30);
 /// The pause between two small steps of retention.
 const RETENTION_BUSY: Duration = Duration::from_millis(20);
+/// First and longest pause between attempts to write a failing log that nobody appends to.
+const TRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// First and longest pause between attempts to open a failing log again.
 const REOPEN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -77,6 +79,16 @@ enum Failure {
     AtCommit(Arc<str>),
 }
 
+impl Failure {
+    fn of_commit(error: &rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            // No space for the commit: it was never written.
+            Some(ErrorCode::DiskFull) => Self::Before(error.to_string().into()),
+            _ => Self::AtCommit(error.to_string().into()),
+        }
+    }
+}
+
 impl<D: Decide> Writer<D> {
     #[expect(clippy::too_many_arguments, reason = "the parts of a writer, handed over once")]
     pub(super) fn new(
@@ -92,29 +104,85 @@ impl<D: Decide> Writer<D> {
         retention: Duration,
     ) -> Self {
         let (topic, insert) = (TOPIC.into(), row::insert_sql());
-        Self { path, conn: Some(conn), unsynced: false, _lock: lock, id, topic, end, decide, clock, watch, state, retention, insert }
+        Self {
+            path,
+            conn: Some(conn),
+            unsynced: false,
+            _lock: lock,
+            id,
+            topic,
+            end,
+            decide,
+            clock,
+            watch,
+            state,
+            retention,
+            insert,
+        }
     }
 
     /// Works until every sender of the queue is gone.
     pub(super) fn run(mut self, items: &flume::Receiver<Item>) {
         self.restore_until_done(items);
         let mut retain_at = Instant::now();
+        let mut pause = TRY.0;
+        let mut try_at = None;
         loop {
-            match items.recv_deadline(retain_at) {
+            let until = try_at.map_or(retain_at, |at: Instant| at.min(retain_at));
+            match items.recv_deadline(until) {
                 Ok(first) => {
                     let batch = gather(first, items);
-                    self.append(batch, items.len());
+                    if self.append(batch, items.len()) {
+                        pause = TRY.0;
+                    }
                 }
                 Err(flume::RecvTimeoutError::Timeout) => {}
                 Err(flume::RecvTimeoutError::Disconnected) => break,
             }
+            // Whoever balances load sends nothing to a log that says that it fails, so it has to
+            // find out by itself that it can be written again; ever more slowly, until a record is.
+            if try_at.is_some_and(|at| Instant::now() >= at) {
+                self.try_to_write();
+                try_at = None;
+            }
+            if !self.is_well() {
+                try_at.get_or_insert_with(|| {
+                    let at = Instant::now() + pause;
+                    pause = (pause * 2).min(TRY.1);
+                    at
+                });
+            }
             // Also between batches: a busy log needs its retention most.
             if Instant::now() >= retain_at {
+                if self.is_well()
+                    && let Err(why) = self.reopen_if_needed()
+                {
+                    self.set(State::Failing(why));
+                }
                 let more = self.retain();
                 retain_at = Instant::now() + if more { RETENTION_BUSY } else { RETENTION_IDLE };
             }
         }
         *lock_state(&self.state) = State::Ended;
+    }
+
+    fn is_well(&self) -> bool {
+        matches!(*lock_state(&self.state), State::Open)
+    }
+
+    /// Writes what is there already, as a record would be written.
+    fn try_to_write(&mut self) {
+        let wrote = self.reopen_if_needed().map_err(Failure::Before).and_then(|()| match &self.conn {
+            Some(conn) => {
+                let same = "UPDATE meta SET value = value WHERE key = 'log_id'";
+                conn.execute(same, []).map(drop).map_err(|error| Failure::of_commit(&error))
+            }
+            None => Err(Failure::Before("it is not open".into())),
+        });
+        match wrote {
+            Ok(()) => self.set_open(),
+            Err(failure) => drop(self.recover(failure)),
+        }
     }
 
     fn set(&self, state: State) {
@@ -153,8 +221,8 @@ impl<D: Decide> Writer<D> {
         }
     }
 
-    /// Appends a batch and tells everybody in it, whatever happens.
-    fn append(&mut self, batch: Vec<Item>, queued: usize) {
+    /// Appends a batch and tells everybody in it, whatever happens; whether it is durable.
+    fn append(&mut self, batch: Vec<Item>, queued: usize) -> bool {
         let started = Instant::now();
         let committed = match self.reopen_if_needed() {
             Ok(()) => self.commit(&batch),
@@ -170,8 +238,8 @@ impl<D: Decide> Writer<D> {
                     fsync: started.elapsed().saturating_sub(wrote),
                 };
                 self.watch.on_commit(&commit);
-                // The rows are durable; ids that the index has not taken are remembered by the
-                // decider, which takes no further batch before they are in.
+                // The rows are durable; ids that the decider has not taken are brought to it from
+                // the log before the next batch.
                 match self.decide.committed(self.end.next) {
                     Ok(()) => self.set_open(),
                     Err(why) => self.set(State::Failing(why)),
@@ -181,6 +249,7 @@ impl<D: Decide> Writer<D> {
                     self.watch.on_append(item.since.elapsed());
                     item.resolver.resolve(Ok(told));
                 }
+                true
             }
             Err(failure) => {
                 self.decide.abandoned();
@@ -189,13 +258,14 @@ impl<D: Decide> Writer<D> {
                 for item in batch {
                     item.resolver.resolve(Err(error.clone()));
                 }
+                false
             }
         }
     }
 
     fn set_open(&self) {
         let mut state = lock_state(&self.state);
-        if let State::Failing(_) = *state {
+        if let State::Failing(_) | State::Restoring = *state {
             tracing::info!("the log can be written again");
             *state = State::Open;
         }
@@ -221,11 +291,7 @@ impl<D: Decide> Writer<D> {
             }
         }
         let wrote = started.elapsed();
-        tx.commit().map_err(|error| match error.sqlite_error_code() {
-            // No space for the commit: it was never written.
-            Some(ErrorCode::DiskFull) => Failure::Before(error.to_string().into()),
-            _ => Failure::AtCommit(error.to_string().into()),
-        })?;
+        tx.commit().map_err(|error| Failure::of_commit(&error))?;
         self.end = End { next, time: now };
         Ok((told, wrote))
     }
@@ -243,20 +309,31 @@ impl<D: Decide> Writer<D> {
         if let State::Open = *lock_state(&self.state) {
             tracing::error!(why = &*why, "the log can not be written; every record is refused until it can");
         }
-        self.set(State::Failing(why));
+        self.set(State::Failing(why.clone()));
         self.conn = None;
-        if let Err(why) = self.reopen_if_needed() {
-            self.set(State::Failing(why));
-        }
+        let reopened = self.reopen_if_needed();
+        self.set(State::Failing(reopened.err().unwrap_or(why)));
         error
     }
 
-    /// Opens the file again where a failure closed it; rows that turn out to be there after all
-    /// are told to the decider before anything else is decided.
+    /// Opens again what a failure closed, the file and what the decider stands on. Rows that turn
+    /// out to be there after all, and those that the decider has lost, are told to it before
+    /// anything else is decided.
     fn reopen_if_needed(&mut self) -> Result<(), Arc<str>> {
-        if self.conn.is_some() {
-            return Ok(());
+        let reopened = if self.conn.is_none() { Some(self.reopen()?) } else { None };
+        self.decide.mend(self.end.next)?;
+        if self.end.next.saturating_sub(self.decide.next()) > RESTORE_ROWS as i64 {
+            // It takes a while: better say so than let everybody wait.
+            self.set(State::Restoring);
         }
+        self.restore()?;
+        if let Some(conn) = reopened {
+            self.conn = Some(conn);
+        }
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> Result<Connection, Arc<str>> {
         let said = |error: OpenError| Arc::<str>::from(error.to_string());
         let conn = schema::open_or_create(&self.path).map_err(said)?;
         if schema::log_id(&conn, &self.path).map_err(said)? != self.id {
@@ -272,9 +349,7 @@ impl<D: Decide> Writer<D> {
             self.unsynced = false;
         }
         self.end = End { next: end.next, time: end.time.max(self.end.time) };
-        self.restore()?;
-        self.conn = Some(conn);
-        Ok(())
+        Ok(conn)
     }
 
     /// One small step of retention; whether there is more to do.
@@ -290,6 +365,7 @@ impl<D: Decide> Writer<D> {
                 let forgetting = step.first.map_or(Ok(false), |first| self.decide.forget_before(first));
                 let forgetting = forgetting.unwrap_or_else(|why| {
                     tracing::warn!(why = &*why, "ids whose records are gone stay in the index for now");
+                    self.set(State::Failing(why));
                     false
                 });
                 step.more || forgetting

@@ -1,0 +1,180 @@
+//! The index of ids for as long as the process lives. It is derived, so that whatever happens to it
+//! is mended while the service runs: where a write failed (a full disk) it is opened anew, where it
+//! is damaged it is built anew, and what it then lacks is restored from the log.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+};
+
+use flk_contract::{LogId, Settled, Tenant};
+use flk_log::embedded::{OpenError, PARTITION, TOPIC};
+use flk_results::{Index, IndexDb, MemoryIndex, Opened, PartitionIndex, ResultsError};
+
+/// An index that its user mends where it has failed.
+pub trait Mend: Index {
+    /// Opens or builds it anew where it has failed; whether it did. It may lack what it had: the
+    /// caller restores that, and then says [`Mend::restored`].
+    ///
+    /// # Errors
+    /// In words, where that can not be done now.
+    fn mend(&self, next: i64) -> Result<bool, Arc<str>> {
+        let _ = next;
+        Ok(false)
+    }
+
+    /// It has everything that the log has settled.
+    fn restored(&self) {}
+}
+
+impl Mend for MemoryIndex {}
+
+/// An index that can be opened anew under those who use it.
+pub struct LiveIndex {
+    dir: PathBuf,
+    log: LogId,
+    state: RwLock<State>,
+}
+
+struct State {
+    /// `None` where opening it anew has failed, until it succeeds.
+    index: Option<PartitionIndex>,
+    fault: Option<Fault>,
+}
+
+/// Why the index may lack what the log has settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// It takes nothing more: to be opened anew.
+    Closed,
+    /// What is in it is not what was written: to be built anew.
+    Damaged,
+    /// It was opened anew, and what it lacks is being restored.
+    Behind,
+}
+
+impl LiveIndex {
+    /// Opens the index of a log that will give `next`; one that cannot be used is built anew.
+    ///
+    /// # Errors
+    /// [`OpenError`], a sentence for the operator.
+    pub fn open(dir: &Path, log: &LogId, next: i64) -> Result<Self, OpenError> {
+        let index = open(dir, log, next)
+            .map_err(|error| OpenError::Unwritable { path: dir.into(), error: error.to_string() })?;
+        let state = State { index: Some(index), fault: None };
+        Ok(Self { dir: dir.into(), log: log.clone(), state: RwLock::new(state) })
+    }
+
+    /// Whether what it does not have may have been settled all the same.
+    pub fn is_incomplete(&self) -> bool {
+        self.read().fault.is_some()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        // A panic leaves an index that is there or is not: either is a state.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, ask: impl FnOnce(&PartitionIndex) -> Result<T, ResultsError>) -> Result<T, ResultsError> {
+        match &self.read().index {
+            Some(index) => ask(index),
+            None => Err(ResultsError::Unavailable("the index of ids can not be opened".into())),
+        }
+    }
+
+    /// Remembers what an error says about the index itself.
+    fn note(&self, fault: Fault) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state.fault != Some(Fault::Damaged) {
+            state.fault = Some(fault);
+        }
+    }
+
+    /// What came of a write: after one that failed, nothing more is taken.
+    fn written<T>(&self, came: Result<T, ResultsError>) -> Result<T, ResultsError> {
+        match &came {
+            Ok(_) | Err(ResultsError::Refused(_)) => {}
+            Err(ResultsError::Unavailable(_)) => self.note(Fault::Closed),
+            Err(ResultsError::Damaged(_)) => self.note(Fault::Damaged),
+        }
+        came
+    }
+}
+
+impl Mend for LiveIndex {
+    fn mend(&self, next: i64) -> Result<bool, Arc<str>> {
+        if !matches!(self.read().fault, Some(Fault::Closed | Fault::Damaged)) {
+            return Ok(false);
+        }
+        // Nobody reads meanwhile: a store can be opened only when all its handles are gone.
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.index = None;
+        let opened = if state.fault == Some(Fault::Damaged) {
+            tracing::warn!("the index of ids is damaged; it is built anew from the log");
+            anew(&self.dir, &self.log)
+        } else {
+            open(&self.dir, &self.log, next)
+        };
+        state.index = Some(opened.map_err(|error| error.to_string())?);
+        state.fault = Some(Fault::Behind);
+        Ok(true)
+    }
+
+    fn restored(&self) {
+        if self.read().fault == Some(Fault::Behind) {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            if state.fault == Some(Fault::Behind) {
+                state.fault = None;
+                tracing::info!("the index of ids is complete again");
+            }
+        }
+    }
+}
+
+impl Index for LiveIndex {
+    fn get(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Settled>, ResultsError> {
+        let came = self.with(|index| index.get(tenant, pcs_id));
+        if let Err(ResultsError::Damaged(_)) = &came {
+            self.note(Fault::Damaged);
+        }
+        came
+    }
+
+    fn next(&self) -> i64 {
+        self.read().index.as_ref().map_or(0, PartitionIndex::next)
+    }
+
+    fn apply(&self, settled: &[Settled], next: i64) -> Result<(), ResultsError> {
+        self.written(self.with(|index| index.apply(settled, next)))
+    }
+
+    fn forget_before(&self, offset: i64, limit: usize) -> Result<usize, ResultsError> {
+        self.written(self.with(|index| index.forget_before(offset, limit)))
+    }
+}
+
+/// Opens what there is; builds it anew where it cannot be used.
+fn open(dir: &Path, log: &LogId, next: i64) -> Result<PartitionIndex, flk_results::OpenError> {
+    let (db, opened) = IndexDb::open_or_reset(dir, log)?;
+    if let Opened::Reset(why) = opened {
+        tracing::warn!(%why, "the index of ids can not be used; it is built anew from the log");
+    }
+    // An index that knows more than the log does belongs to a log that was since put back to an
+    // earlier state: what it knows beyond never happened.
+    match db.partition(TOPIC, PARTITION) {
+        Ok(index) if index.next() <= next => return Ok(index),
+        Ok(index) => {
+            tracing::warn!(index = index.next(), log = next, "the index of ids is ahead of the log; it is built anew")
+        }
+        Err(why) if why.calls_for_reset() => {
+            tracing::warn!(%why, "the index of ids can not be used; it is built anew from the log")
+        }
+        Err(error) => return Err(error),
+    }
+    drop(db);
+    anew(dir, log)
+}
+
+fn anew(dir: &Path, log: &LogId) -> Result<PartitionIndex, flk_results::OpenError> {
+    IndexDb::open_anew(dir, log).and_then(|db| db.partition(TOPIC, PARTITION))
+}
