@@ -3,12 +3,15 @@
  *   stall   they wait until the file says something else, as a hanging disk makes them; that they
  *           do so is told by a file of that name with ".stalled" behind it
  *   (none)  they do what they always do
+ * Each one that succeeds is told as a line of the file $FLK_SYNCED: the size that the synced file
+ * had, and its path. What lies beyond that size would not survive a loss of power.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -33,6 +36,26 @@ static void tell_stalled(void)
         close((int)syscall(SYS_openat, AT_FDCWD, path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
 }
 
+static void tell_synced(int fd, long long size)
+{
+    char link[64], path[4096], line[4200];
+    const char *told = getenv("FLK_SYNCED");
+    if (!told || size < 0)
+        return;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length < 0)
+        return;
+    path[length] = 0;
+    int written = snprintf(line, sizeof line, "%lld %s\n", size, path);
+    int out = (int)syscall(SYS_openat, AT_FDCWD, told, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+    if (out < 0)
+        abort();
+    if (write(out, line, (size_t)written) != written)
+        abort();
+    close(out);
+}
+
 static int sync_as_told(long number, int fd)
 {
     while (word() == 's') {
@@ -43,7 +66,13 @@ static int sync_as_told(long number, int fd)
         errno = EIO;
         return -1;
     }
-    return (int)syscall(number, fd);
+    /* Before: what is written meanwhile may not be covered. */
+    struct stat before;
+    long long size = fstat(fd, &before) == 0 ? (long long)before.st_size : -1;
+    int result = (int)syscall(number, fd);
+    if (result == 0)
+        tell_synced(fd, size);
+    return result;
 }
 
 int fsync(int fd) { return sync_as_told(SYS_fsync, fd); }

@@ -178,3 +178,65 @@ fn open(dir: &Path, log: &LogId, next: i64) -> Result<PartitionIndex, flk_result
 fn anew(dir: &Path, log: &LogId) -> Result<PartitionIndex, flk_results::OpenError> {
     IndexDb::open_anew(dir, log).and_then(|db| db.partition(TOPIC, PARTITION))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened() -> (tempfile::TempDir, LiveIndex) {
+        let dir = tempfile::tempdir().unwrap();
+        let index = LiveIndex::open(&dir.path().join("index"), &LogId::new("log"), 1).unwrap();
+        index.apply(&[], 7).unwrap();
+        (dir, index)
+    }
+
+    #[test]
+    fn an_index_that_is_well_is_left_alone() {
+        let (_dir, index) = opened();
+        assert_eq!(index.mend(7), Ok(false));
+        assert!(!index.is_incomplete());
+        index.restored();
+        assert_eq!(index.next(), 7);
+    }
+
+    #[test]
+    fn one_that_takes_no_more_is_opened_anew_and_is_incomplete_until_it_is_restored() {
+        let (_dir, index) = opened();
+        let failed = Err::<(), _>(ResultsError::Unavailable("the disk is full".into()));
+        assert!(index.written(failed).is_err());
+        assert!(index.is_incomplete());
+        assert_eq!(index.mend(9), Ok(true));
+        assert_eq!((index.next(), index.is_incomplete()), (7, true), "it has what it had");
+        assert_eq!(index.mend(9), Ok(false), "it is open; what it lacks is the caller's to restore");
+        index.apply(&[], 9).unwrap();
+        index.restored();
+        assert_eq!((index.next(), index.is_incomplete()), (9, false));
+    }
+
+    #[test]
+    fn one_that_is_damaged_is_built_anew_from_nothing() {
+        let (_dir, index) = opened();
+        index.note(Fault::Damaged);
+        // What fails besides does not make it whole.
+        index.note(Fault::Closed);
+        assert_eq!(index.mend(9), Ok(true));
+        assert_eq!((index.next(), index.is_incomplete()), (0, true));
+    }
+
+    #[test]
+    fn one_that_can_not_be_opened_answers_nothing_until_it_can() {
+        let (dir, index) = opened();
+        index.note(Fault::Closed);
+        let (path, aside) = (dir.path().join("index"), dir.path().join("aside"));
+        std::fs::rename(&path, &aside).unwrap();
+        std::fs::write(&path, "in the way").unwrap();
+        assert!(index.mend(7).is_err());
+        assert!(index.get(&Tenant::default_tenant(), &"0".repeat(64)).is_err());
+        assert!(index.apply(&[], 8).is_err());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::rename(&aside, &path).unwrap();
+        assert_eq!(index.mend(7), Ok(true));
+        assert_eq!(index.next(), 7);
+        assert!(index.get(&Tenant::default_tenant(), &"0".repeat(64)).unwrap().is_none());
+    }
+}

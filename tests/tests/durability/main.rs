@@ -12,11 +12,13 @@ mod history;
 mod index;
 
 use std::{
+    fs,
+    path::Path,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
-use flk_tests::{DEADLINE, Rng, Service, Setup, rng, until};
+use flk_tests::{DEADLINE, Rng, Service, Setup, rng, shim::Shim, until};
 
 use clients::Load;
 use history::History;
@@ -103,4 +105,41 @@ fn what_was_told_survives_sigkill_at_any_moment() {
     history.check_all_results(&service);
     history.has_seen_everything(rounds);
     assert!(rounds < 8 || by_kind.iter().all(|count| *count > 0), "{by_kind:?}");
+}
+
+/// Cuts off what a loss of power would take: everything of SQLite's write-ahead file beyond the size
+/// that it had at its last fsync, and the whole index, which is never synced.
+fn lose_power(data: &Path, synced: &Path) -> u64 {
+    let wal = data.join("log.db-wal");
+    let told = fs::read_to_string(synced).unwrap_or_default();
+    let of_wal = |line: &str| line.split_once(' ').filter(|(_, path)| Path::new(path) == wal)?.0.parse::<u64>().ok();
+    fs::remove_dir_all(data.join("index")).unwrap();
+    let Some(size) = told.lines().rev().find_map(of_wal) else { return 0 };
+    let file = fs::File::options().write(true).open(&wal).unwrap();
+    let lost = file.metadata().unwrap().len().saturating_sub(size);
+    file.set_len(file.metadata().unwrap().len() - lost).unwrap();
+    lost
+}
+
+#[test]
+fn what_was_told_survives_a_loss_of_power() {
+    let seed = rng::seed();
+    println!("FLK_SEED={seed}");
+    let mut rng = Rng::new(seed);
+    let mut history = History::default();
+    let disk = Shim::compile("fsync");
+    let setup = Setup::hmac().preload(disk.library());
+    let synced = setup.data().with_file_name("synced");
+    let mut service = setup.env("FLK_SYNCED", &synced).start();
+    let mut lost = 0;
+    for round in 0..6 {
+        load_and_kill(&mut service, &mut history, round, &mut rng);
+        lost += lose_power(service.data(), &synced);
+        let _ = fs::remove_file(&synced);
+        history.check_log(service.data());
+        service.start();
+        history.check_results(&service, &mut rng);
+        println!("round {round}: {lost} bytes lost; {}", history.summary());
+    }
+    history.check_all_results(&service);
 }
