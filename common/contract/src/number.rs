@@ -36,10 +36,7 @@ impl Nano {
         if !x.is_finite() || x.abs() >= crate::limits::FLOAT_MAGNITUDE {
             return None;
         }
-        let mut text = Text::new();
-        // Rust's exponent form is the shortest that reads back as the same double, as Python's is.
-        write!(text, "{:e}", x.abs()).ok()?;
-        let (digits, exponent) = decimal(text.as_bytes())?;
+        let (digits, exponent) = shortest(x.abs())?;
         Some(Self::round(digits, exponent, x.is_sign_negative()))
     }
 
@@ -111,9 +108,7 @@ impl Nano {
         let (digits, exponent) = if magnitude < 1_000_000_000_000_000 {
             (magnitude as u64, -i64::from(SCALE))
         } else {
-            let mut text = Text::new();
-            let shortest = write!(text, "{:e}", self.to_f64().abs()).ok().and_then(|()| decimal(text.as_bytes()));
-            shortest.unwrap_or((0, 0))
+            shortest(self.to_f64().abs()).unwrap_or((0, 0))
         };
         write_python(digits, exponent, out);
     }
@@ -138,6 +133,14 @@ impl<'de> serde::Deserialize<'de> for Nano {
         let x = f64::deserialize(deserializer)?;
         Self::from_f64(x).ok_or_else(|| serde::de::Error::custom("expected a number below 1e15 in magnitude"))
     }
+}
+
+/// The shortest decimal that reads back as the same double, as Python's `repr` chooses it: of two
+/// that are as short and as near, the one whose last digit is even. Rust's own formatting takes the
+/// greater one (964782238084213.25 becomes ...3.3, not ...3.2), and every signature over such a
+/// number would fail.
+fn shortest(x: f64) -> Option<(u64, i64)> {
+    decimal(zmij::Buffer::new().format_finite(x).as_bytes())
 }
 
 /// Reads an unsigned decimal (`12`, `0.5`, `8.70e-1`) as digits times a power of ten. `None` if it
@@ -269,6 +272,21 @@ mod tests {
             ("0.1000000000000000055511151231257827", "0.1"),
         ] {
             assert_eq!(repr(token), written, "{token}");
+        }
+    }
+
+    /// Texts as Python 3 prints them, of doubles that lie half-way between two shortest decimals.
+    #[test]
+    fn of_two_shortest_decimals_the_even_one_is_written() {
+        for (exact, written) in [
+            ("964782238084213.25", "964782238084213.2"),
+            ("875165204757474.75", "875165204757474.8"),
+            ("-151263647665585.625", "-151263647665585.62"),
+            ("-93878630601179.625", "-93878630601179.62"),
+            ("93878630601179.375", "93878630601179.38"),
+        ] {
+            assert_eq!(repr(exact), written);
+            assert_eq!(repr(written), written);
         }
     }
 

@@ -29,19 +29,29 @@ pub(crate) fn units(value: &BigDecimal) -> i64 {
     units.to_i64().unwrap()
 }
 
-/// What a claimed number is: its shortest decimal text, rounded. `None` where it is out of range.
-pub(crate) fn claim(x: f64) -> Option<BigDecimal> {
-    // Written without an exponent, as Rust does, it is the shortest text that reads back the same.
-    (x.is_finite() && x.abs() < 1e15).then(|| rounded(&number(&format!("{x}"))))
+/// The fewest digits that read back as `x`, of those the nearest to it, of two as near the even
+/// ones: what Python's `repr` shows. With its number of digits given, Rust rounds ties to even;
+/// left to choose the number itself, it rounds them up.
+fn shortest(x: f64) -> String {
+    (0..17).map(|digits| format!("{x:.digits$e}")).find(|text| text.parse::<f64>().unwrap() == x).unwrap()
 }
 
-/// Python's `repr` of the nearest double. Rust's debug form differs in the exponent alone.
+/// What a claimed number is: its shortest decimal text, rounded. `None` where it is out of range.
+pub(crate) fn claim(x: f64) -> Option<BigDecimal> {
+    (x.is_finite() && x.abs() < 1e15).then(|| rounded(&number(&shortest(x))))
+}
+
+/// Python's `repr` of the nearest double, below 1e16 in magnitude.
 pub(crate) fn repr(value: &BigDecimal) -> String {
     let x: f64 = value.to_plain_string().parse().unwrap();
-    let text = format!("{x:?}");
-    match text.split_once("e-") {
-        Some((digits, power)) => format!("{digits}e-{power:0>2}"),
-        None => text,
+    let text = shortest(x);
+    let (digits, power) = text.split_once('e').unwrap();
+    match power.parse::<i32>().unwrap() {
+        power @ ..-4 => format!("{digits}e-{:02}", -power),
+        _ => {
+            let plain = number(&text).normalized().to_plain_string();
+            if plain.contains('.') { plain } else { format!("{plain}.0") }
+        }
     }
 }
 
