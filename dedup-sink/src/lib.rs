@@ -22,28 +22,25 @@ pub struct Settlement {
     pub standing: Option<Arc<Settled>>,
 }
 
-/// The fold: an index, and what is not in it yet.
+/// The fold: an index, and what the batch at hand adds to it.
 pub struct Fold<I> {
     index: Arc<I>,
     /// Settled by the batch at hand, in order.
     batch: Vec<Arc<Settled>>,
-    /// Durable in the log, but not yet taken by the index: normally empty.
-    owed: Vec<Arc<Settled>>,
-    owed_next: i64,
-    /// The last of each id in `owed` and `batch`.
+    /// The last of each id in `batch`.
     latest: HashMap<(Tenant, Arc<str>), Arc<Settled>>,
 }
 
 impl<I: Index> Fold<I> {
     /// A fold that goes on from where the index ends.
     pub fn new(index: Arc<I>) -> Self {
-        let owed_next = index.next();
-        Self { index, batch: Vec::new(), owed: Vec::new(), owed_next, latest: HashMap::new() }
+        Self { index, batch: Vec::new(), latest: HashMap::new() }
     }
 
-    /// The first offset whose record the fold does not know of.
+    /// The first offset whose record the fold does not know of. Whoever settles has to bring it up
+    /// to the log's end first, also after a batch that the index did not take.
     pub fn next(&self) -> i64 {
-        self.owed_next.max(self.index.next())
+        self.index.next()
     }
 
     /// The index, for those who read.
@@ -56,7 +53,6 @@ impl<I: Index> Fold<I> {
     /// # Errors
     /// [`ResultsError`] of the index; nothing is lost, try again.
     pub fn restore(&mut self, settled: &[Settled], next: i64) -> Result<(), ResultsError> {
-        self.pay()?;
         self.index.apply(settled, next)
     }
 
@@ -71,7 +67,6 @@ impl<I: Index> Fold<I> {
         origin: &Origin,
         settled_at: LogTime,
     ) -> Result<Settlement, ResultsError> {
-        self.pay()?;
         let refused = |code| Settlement { state: State::Refused, code, standing: None };
         let Some(facts) = verdict.candidate() else { return Ok(refused(verdict.code)) };
         let stored = self.stored(facts)?;
@@ -101,36 +96,20 @@ impl<I: Index> Fold<I> {
         Ok(self.index.get(&facts.tenant, &facts.pcs_id)?.map(Arc::new))
     }
 
-    /// The batch is durable: it goes into the index. Where the index does not take it, it is owed,
-    /// and paid before anything else is settled.
+    /// The batch is durable: it goes into the index.
     ///
     /// # Errors
-    /// [`ResultsError`] of the index.
+    /// [`ResultsError`] of the index, which is then behind: the log has the batch, and
+    /// [`Fold::restore`] brings it from there.
     pub fn committed(&mut self, next: i64) -> Result<(), ResultsError> {
-        self.owed.append(&mut self.batch);
-        self.owed_next = self.owed_next.max(next);
-        self.pay()
+        let settled: Vec<Settled> = self.batch.iter().map(|settled| Settled::clone(settled)).collect();
+        self.abandoned();
+        self.index.apply(&settled, next)
     }
 
     /// The batch is not durable: it settled nothing.
     pub fn abandoned(&mut self) {
         self.batch.clear();
         self.latest.clear();
-        for settled in &self.owed {
-            let id = (settled.facts.tenant.clone(), settled.facts.pcs_id.clone());
-            self.latest.insert(id, settled.clone());
-        }
-    }
-
-    /// Brings the index up to what is durable. Not while a batch is at hand: `latest` holds it.
-    fn pay(&mut self) -> Result<(), ResultsError> {
-        if self.owed_next <= self.index.next() || !self.batch.is_empty() {
-            return Ok(());
-        }
-        let owed: Vec<Settled> = self.owed.iter().map(|settled| Settled::clone(settled)).collect();
-        self.index.apply(&owed, self.owed_next)?;
-        self.owed.clear();
-        self.latest.clear();
-        Ok(())
     }
 }

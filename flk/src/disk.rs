@@ -3,6 +3,7 @@
 use core::{convert::Infallible, time::Duration};
 use std::{
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -39,16 +40,32 @@ fn look(dir: &Path, metrics: &Metrics) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes of all files below. A file that goes away meanwhile is none.
+/// Bytes that all files below take on the disk: the index's journal is mostly a hole. A file that
+/// goes away meanwhile takes none.
 fn used(dir: &Path) -> io::Result<u64> {
     let mut sum = 0;
     for entry in std::fs::read_dir(dir)? {
         let Ok(entry) = entry else { continue };
         match entry.metadata() {
             Ok(meta) if meta.is_dir() => sum += used(&entry.path()).unwrap_or(0),
-            Ok(meta) => sum += meta.len(),
+            Ok(meta) => sum += meta.blocks() * 512,
             Err(_) => {}
         }
     }
     Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hole_takes_no_space() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::File::create(dir.path().join("hole")).unwrap().set_len(1 << 30).unwrap();
+        std::fs::create_dir(dir.path().join("below")).unwrap();
+        std::fs::write(dir.path().join("below/data"), vec![7; 100_000]).unwrap();
+        let used = used(dir.path()).unwrap();
+        assert!((100_000..1_000_000).contains(&used), "{used}");
+    }
 }

@@ -45,9 +45,18 @@ impl Watch for LogMetrics {
 
     fn on_restore(&self, next: i64, end: i64) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if next >= end || said.is_none_or(|said| said.elapsed() >= PROGRESS) {
-            *said = Some(Instant::now());
-            tracing::info!(next, end, "restoring the index of ids from the log");
+        // A start that has little to do says nothing of it.
+        match *said {
+            None if next >= end => {}
+            Some(_) if next >= end => {
+                *said = None;
+                tracing::info!(end, "the index of ids has been restored from the log");
+            }
+            Some(last) if last.elapsed() < PROGRESS => {}
+            None | Some(_) => {
+                *said = Some(Instant::now());
+                tracing::info!(next, end, "restoring the index of ids from the log");
+            }
         }
     }
 

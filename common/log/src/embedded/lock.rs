@@ -1,8 +1,9 @@
 //! One process owns a data directory.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions},
     io::{Read as _, Seek as _, Write as _},
+    os::unix::fs::DirBuilderExt as _,
     path::Path,
 };
 
@@ -20,7 +21,8 @@ impl DirLock {
     pub(super) fn take(dir: &Path) -> Result<Self, OpenError> {
         let unwritable =
             |error: std::io::Error| OpenError::Unwritable { path: dir.to_owned(), error: error.to_string() };
-        std::fs::create_dir_all(dir).map_err(unwritable)?;
+        // Records are in there: where the directory is made here, it is its owner's alone.
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unwritable)?;
         let path = dir.join(FILE);
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(unwritable)?;

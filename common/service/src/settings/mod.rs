@@ -25,7 +25,7 @@ use crate::{lifecycle::Deadlines, telemetry::Logging};
 use reader::Reader;
 use source::Given;
 
-pub use raw::{DataDirOnly, Everything, Flags, JudgingOnly, Raw, Which};
+pub use raw::{DataDirOnly, Everything, Flags, JudgingOnly, Raw, RetentionOnly, Which};
 pub use secret::Secret;
 pub use source::{Source, from_env};
 pub use table::reference_markdown;
@@ -217,6 +217,15 @@ impl Judging {
 pub fn data_dir(flags: &Flags<DataDirOnly>) -> Result<PathBuf, SettingsError> {
     let env = |name: &str| std::env::var_os(name);
     Reader::new(Given { flags: &flags.given, env: &env }).get(&definitions::DATA_DIR, values::directory)
+}
+
+/// How long records are kept, alone: what a service with the same environment would keep.
+///
+/// # Errors
+/// [`SettingsError`], where a settled result stands longer than that.
+pub fn retention(flags: &Flags<RetentionOnly>) -> Result<Duration, SettingsError> {
+    let env = |name: &str| std::env::var_os(name);
+    Reader::new(Given { flags: &flags.given, env: &env }).get(&definitions::RETENTION, values::retention)
 }
 
 fn admission(reader: &mut Reader<'_>) -> Result<Admission, SettingsError> {

@@ -37,6 +37,16 @@ impl Which for DataDirOnly {
     }
 }
 
+/// How long records are kept, alone: what makes a log smaller.
+#[derive(Debug, Clone, Copy)]
+pub struct RetentionOnly;
+
+impl Which for RetentionOnly {
+    fn has(setting: &Definition) -> bool {
+        setting.name == definitions::RETENTION.name
+    }
+}
+
 /// The data directory, and what signatures are judged by: what judges a log again.
 #[derive(Debug, Clone, Copy)]
 pub struct JudgingOnly;

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use flk_service::settings::definitions;
 use serde_json::Value;
 
 use super::plan::{Keys, Record};
@@ -19,27 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one request may take.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Settings that would change what the demonstration shows.
-const SETTINGS: [&str; 17] = [
-    "PORT",
-    "FLK_LISTEN",
-    "TOKEN_RATE",
-    "PCS_SIGN_ALG",
-    "PCS_SIGN_SCOPE",
-    "PCS_HMAC_KEY",
-    "PCS_HMAC_KEY_OLD",
-    "PCS_HMAC_KEY_NEW",
-    "PCS_HMAC_KEYS",
-    "PCS_ED25519_PUB_B64",
-    "PCS_KEYS_FILE",
-    "DEDUP_BACKEND",
-    "WAL_DIR",
-    "METRICS_USER",
-    "METRICS_PASS",
-    "LOG_LEVEL",
-    "LOG_FORMAT",
-];
-
 /// A running service. Killed when dropped.
 pub(super) struct Service {
     child: Child,
@@ -49,8 +29,9 @@ pub(super) struct Service {
 fn command(keys: &Keys) -> Result<Command, Failure> {
     let binary = std::env::current_exe().map_err(|error| Failure::failed(format!("where is flk? {error}")))?;
     let mut command = Command::new(binary);
-    for name in SETTINGS {
-        command.env_remove(name).env_remove(format!("{name}_FILE"));
+    // Settings of another service would change what the demonstration shows.
+    for setting in definitions::ALL {
+        command.env_remove(setting.name).env_remove(format!("{}_FILE", setting.name));
     }
     command
         .env("PCS_SIGN_ALG", "hmac,ed25519")

@@ -5,7 +5,8 @@
 
 use std::{io, process::ExitCode, time::Duration};
 
-use flk_log::embedded::{Compacted, Mode, RETENTION_MIN, compact};
+use flk_log::embedded::{Compacted, Mode, compact};
+use flk_service::settings::{self, Flags, RetentionOnly};
 use serde::Serialize;
 
 use crate::{
@@ -23,15 +24,8 @@ Some free space stays in the file for the records to come.")]
 pub struct Args {
     #[command(flatten)]
     dir: DataDir,
-    /// How long records are kept, at least 14d; the same as the service's, if that keeps them longer
-    #[arg(
-        long,
-        value_name = "TIME",
-        env = "FLK_RETENTION",
-        default_value = "16d",
-        value_parser = humantime::parse_duration
-    )]
-    retention: Duration,
+    #[command(flatten)]
+    retention: Flags<RetentionOnly>,
     /// Only say what would go
     #[arg(long)]
     dry_run: bool,
@@ -45,31 +39,30 @@ pub struct Args {
 /// # Errors
 /// A retention that would touch what must stay, a log that is not there or can not be written.
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    if args.retention < RETENTION_MIN {
-        return Err(Failure::mistake(format!(
-            "--retention {} is below {}: a settled result stands that long, and its record has to stay as long as it does",
-            span(args.retention),
-            span(RETENTION_MIN)
-        )));
-    }
+    // As the service would read it, files and all: what it is set to keep, this does not remove.
+    let retention = settings::retention(&args.retention).map_err(Failure::mistake)?;
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Remove };
-    let done = compact(&args.dir.path()?, args.retention, clock::now(), mode).map_err(refused)?;
+    let done = compact(&args.dir.path()?, retention, clock::now(), mode).map_err(refused)?;
     output::print(|out| {
-        if args.json { output::json_line(out, &Json::of(&done, args.dry_run)) } else { words(out, &done, args) }
+        if args.json {
+            output::json_line(out, &Json::of(&done, args.dry_run))
+        } else {
+            words(out, &done, retention, args.dry_run)
+        }
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn words(out: &mut dyn io::Write, done: &Compacted, args: &Args) -> io::Result<()> {
-    let (kept, bodies) = (span(args.retention), size(done.body_bytes));
+fn words(out: &mut dyn io::Write, done: &Compacted, retention: Duration, dry_run: bool) -> io::Result<()> {
+    let (kept, bodies) = (span(retention), size(done.body_bytes));
     let first = done.first_kept.unwrap_or_default();
     let gone = format!("{}, older than {kept}, with {bodies} of bodies", count(done.records, "record"));
-    match (done.records, args.dry_run) {
+    match (done.records, dry_run) {
         (0, _) => writeln!(out, "no record is older than {kept}, so none goes")?,
         (_, true) => writeln!(out, "would go: {gone}; the first kept would be {first}; nothing was changed")?,
         (_, false) => writeln!(out, "gone: {gone}; the first kept is {first}")?,
     }
-    match (args.dry_run, done.file_before.checked_sub(done.file_after)) {
+    match (dry_run, done.file_before.checked_sub(done.file_after)) {
         (true, _) => writeln!(out, "log.db has {}", size(done.file_before)),
         (false, Some(freed @ 1..)) => {
             writeln!(
