@@ -123,7 +123,7 @@ fn later(good: &[Pcs], content: &Signer, payload: &Signer) -> Result<Vec<(&'stat
         let base = fresh(200 + n)?;
         let d_hat = Nano::from_units(base.d_hat.units() + 400_000_000);
         refused.push(Record {
-            label: "refused: claimed D_hat too far off",
+            label: "refused: claimed D_hat is off",
             body: bytes(&signed(Pcs { d_hat, ..base }, content)?)?,
             expected: expected(202, "d_hat_out_of_tolerance"),
         });
