@@ -17,13 +17,15 @@ pub mod mount;
 pub mod record;
 pub mod rng;
 pub mod service;
+pub mod setup;
 pub mod shim;
 mod wait;
 
 pub use http::{Client, Cut, Request, Response};
 pub use record::{KEY, Pcs, Sign};
 pub use rng::Rng;
-pub use service::{Refused, Service, Setup, flk};
+pub use service::Service;
+pub use setup::{Refused, Setup, flk};
 pub use wait::{DEADLINE, until, until_some};
 
 /// The root of the repository.

@@ -5,7 +5,7 @@
 
 use std::{fs, path::PathBuf};
 
-use flk_tests::{KEY, root, service::run};
+use flk_tests::{KEY, root, setup::run};
 use serde_json::Value;
 
 /// Each is a shard of its own, epoch 0.

@@ -8,7 +8,7 @@ use flk_contract::{Form, signature::HmacForm};
 use flk_tests::{
     Pcs, Request, Service, Setup, Sign,
     record::{SEED, public},
-    service::run,
+    setup::run,
 };
 
 const KEY: &str = "the-hmac-key-of-this-run";

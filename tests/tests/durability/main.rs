@@ -63,7 +63,7 @@ fn start_with_crashes(service: &mut Service, rng: &mut Rng) {
 
 /// Every stored result, judged again from its own record, says the same.
 fn replay_is_clean(service: &mut Service) {
-    let mut command = flk_tests::service::command(&["replay", "--verify", "--data-dir"]);
+    let mut command = flk_tests::setup::command(&["replay", "--verify", "--data-dir"]);
     command.arg(service.data());
     command.envs(service.setup().environment());
     let replayed = command.output().unwrap();

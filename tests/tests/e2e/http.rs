@@ -183,7 +183,7 @@ fn the_process_says_that_it_is_up_and_what_it_depends_on() {
             assert_eq!(ready["checks"][check]["ok"], true, "{check}: {ready}");
         }
     }
-    let health = |args: &[&str]| flk_tests::service::run(args, &[]).status.code();
+    let health = |args: &[&str]| flk_tests::setup::run(args, &[]).status.code();
     assert_eq!(health(&["health", &format!("http://{}", service.addr())]), Some(0), "the probe says so too");
     let gone = service.addr();
     drop(service);

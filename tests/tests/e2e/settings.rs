@@ -142,7 +142,7 @@ fn what_is_in_force_is_printed_and_secrets_are_masked() {
         ("TOKEN_RATE", "77"),
     ];
     for args in [&["config"][..], &["config", "--json"]] {
-        let told = flk_tests::service::run(args, &env);
+        let told = flk_tests::setup::run(args, &env);
         assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
         let text = String::from_utf8_lossy(&told.stdout).into_owned();
         for shown in ["TOKEN_RATE", "77", "PCS_HMAC_KEY", "METRICS_PASS", "prom", "PCS_SIGN_SCOPE", "payload"] {
