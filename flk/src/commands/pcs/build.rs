@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     shard_id: String,
     /// Which part of the stream, from 0
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     epoch: i64,
     /// Where the summary goes [default: standard output]
     #[arg(long, value_name = "FILE")]

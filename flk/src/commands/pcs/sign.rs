@@ -33,8 +33,8 @@ pub struct Args {
     /// The summary, one JSON object; - reads standard input
     #[arg(value_name = "FILE")]
     input: PathBuf,
-    /// The algorithm [default: the one whose key is in the environment]
-    #[arg(long, value_enum, env = "PCS_SIGN_ALG")]
+    /// The algorithm [default: PCS_SIGN_ALG, or else the one whose key is in the environment]
+    #[arg(long, value_enum)]
     alg: Option<Alg>,
     /// What the signature covers
     #[arg(long, value_enum, default_value_t)]
@@ -87,8 +87,18 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The algorithm of the one key that the environment has.
+/// The algorithm that the environment names, or else that of the one key that it has.
 fn algorithm(key_file: Option<&Path>) -> Result<Alg, Failure> {
+    const ALG: &str = "PCS_SIGN_ALG";
+    match environment::setting(ALG)?.as_ref().map(|words| words.trim()) {
+        Some("hmac") => return Ok(Alg::Hmac),
+        Some("ed25519") => return Ok(Alg::Ed25519),
+        // A service takes both, and an agent signs with one.
+        None | Some("hmac,ed25519" | "ed25519,hmac") => {}
+        Some(_) => {
+            return Err(Failure::mistake(format!("{ALG} names nothing to sign with: say --alg hmac or --alg ed25519")));
+        }
+    }
     if key_file.is_some() {
         return Err(Failure::mistake("--key-file needs --alg: hmac or ed25519, what the key is for"));
     }

@@ -25,7 +25,7 @@ use self::{
     documents::{Body, Document, Wanted, split},
     tally::{Line, Outcome, Tally},
 };
-use crate::{Failure, files, http, output};
+use crate::{Failure, environment, files, http, output};
 
 mod client;
 mod documents;
@@ -46,9 +46,9 @@ pub struct Args {
     /// JSON or NDJSON; - reads standard input
     #[arg(value_name = "FILE", required = true)]
     inputs: Vec<PathBuf>,
-    /// The service; without a path, records go to /v1/pcs/submit
-    #[arg(long, value_name = "URL", env = "ENDPOINT", hide_env_values = true)]
-    endpoint: String,
+    /// The service; without a path, records go to /v1/pcs/submit [default: ENDPOINT]
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
     /// Whose records they are (X-Tenant-Id) [default: whose key signed them]
     #[arg(long, value_name = "NAME", value_parser = Tenant::new)]
     tenant: Option<Tenant>,
@@ -81,7 +81,13 @@ const LOOK_UP: Duration = Duration::from_millis(100);
 /// # Errors
 /// An endpoint that is none, an input that can not be read, nothing to send.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let url = http::url(&args.endpoint, "/v1/pcs/submit")
+    let endpoint = match &args.endpoint {
+        Some(endpoint) => endpoint.clone(),
+        None => environment::setting("ENDPOINT")?.map(|endpoint| endpoint.trim().to_owned()).ok_or_else(|| {
+            Failure::mistake("no service is named: give --endpoint, or set ENDPOINT, as http://127.0.0.1:8080")
+        })?,
+    };
+    let url = http::url(&endpoint, "/v1/pcs/submit")
         .map_err(|error| Failure::mistake(format!("--endpoint (or ENDPOINT): {error}")))?;
     // Before the first is sent: a wrong name among many is said at once.
     args.inputs.iter().try_for_each(|path| files::check(path))?;

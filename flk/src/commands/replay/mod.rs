@@ -81,7 +81,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if !args.verify && !args.dry_run {
         return Err(Failure::mistake(
             "an embedded log is not driven again in place: use --verify or --dry-run here, and to send records again \
-             pass their bodies (flk wal dump --body) to flk pcs submit",
+             pass their bodies (body_base64 of flk wal dump --body, decoded) to flk pcs submit",
         ));
     }
     let Judging { data_dir, signing, keys, warnings } = Judging::load(&args.judging).map_err(Failure::mistake)?;
