@@ -9,10 +9,13 @@ use core::fmt::Write as _;
 /// Appends `x` as Python's `repr` writes it: `0.1`, `1e-07`, `1e+16`, `-0.0`.
 pub fn write(x: f64, out: &mut String) {
     let start = out.len();
-    // Rust's Debug form has the same digits (the shortest that read back as the same double) and
-    // goes over to exponents at the same magnitudes; only the exponent itself is written
-    // differently. Writing to a string cannot fail.
+    // Rust's Debug form has as many digits (the fewest that read back as the same double) and
+    // goes over to exponents at the same magnitudes; the exponent itself is written differently.
+    // Writing to a string cannot fail.
     let _ = write!(out, "{x:?}");
+    if let Some(even) = even_of_two(x, &out[start..]) {
+        out.replace_range(start.., &even);
+    }
     let Some(e) = out[start..].find('e') else { return };
     let exponent = out.split_off(start + e + 1);
     let (sign, digits) = match exponent.strip_prefix('-') {
@@ -20,6 +23,17 @@ pub fn write(x: f64, out: &mut String) {
         None => ('+', exponent.as_str()),
     };
     let _ = write!(out, "{sign}{digits:0>2}");
+}
+
+/// The text whose last digit is even, where `x` may lie half-way between two that are as short:
+/// Python writes that one, Rust's Debug form the greater (964782238084213.25 becomes ...3.3, not
+/// ...3.2). Two such texts read back as one double only with 16 digits and more, and `x` ends one
+/// digit after them only below 1e16 and with a fraction, so that no exponent is written.
+fn even_of_two(x: f64, debug: &str) -> Option<String> {
+    let (_, fraction) = debug.split_once('.').filter(|_| debug.len() > 16 && !debug.contains('e'))?;
+    // With its places given, Rust rounds the exact value, ties to even.
+    let even = format!("{x:.*}", fraction.len());
+    (even.parse() == Ok(x)).then_some(even)
 }
 
 /// Python's `round(x, 9)`: the double nearest to the exact value rounded to nine decimals.
@@ -50,6 +64,12 @@ mod tests {
             (-1e22, "-1e+22"),
             (1.234_567_890_123_456_7e100, "1.2345678901234567e+100"),
             (f64::MAX, "1.7976931348623157e+308"),
+            // Half-way between two texts that are as short.
+            (964_782_238_084_213.2, "964782238084213.2"),
+            (875_165_204_757_474.8, "875165204757474.8"),
+            (-151_263_647_665_585.62, "-151263647665585.62"),
+            (93_878_630_601_179.38, "93878630601179.38"),
+            (1_125_899_906_842_625.8, "1125899906842625.8"),
         ] {
             let mut out = String::from("e,");
             write(x, &mut out);
