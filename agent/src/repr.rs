@@ -27,12 +27,13 @@ pub fn write(x: f64, out: &mut String) {
 
 /// The text whose last digit is even, where `x` may lie half-way between two that are as short:
 /// Python writes that one, Rust's Debug form the greater (964782238084213.25 becomes ...3.3, not
-/// ...3.2). Two such texts read back as one double only with 16 digits and more, and `x` ends one
-/// digit after them only below 1e16 and with a fraction, so that no exponent is written.
+/// ...3.2). Only with 16 digits or more can both read back as the same double.
 fn even_of_two(x: f64, debug: &str) -> Option<String> {
-    let (_, fraction) = debug.split_once('.').filter(|_| debug.len() > 16 && !debug.contains('e'))?;
+    let (digits, exponent) = debug.split_once('e').map_or((debug, false), |(digits, _)| (digits, true));
+    let (_, fraction) = digits.split_once('.').filter(|_| digits.len() > 16)?;
+    let places = fraction.len();
     // With its places given, Rust rounds the exact value, ties to even.
-    let even = format!("{x:.*}", fraction.len());
+    let even = if exponent { format!("{x:.places$e}") } else { format!("{x:.places$}") };
     (even.parse() == Ok(x)).then_some(even)
 }
 
@@ -70,6 +71,7 @@ mod tests {
             (-151_263_647_665_585.62, "-151263647665585.62"),
             (93_878_630_601_179.38, "93878630601179.38"),
             (1_125_899_906_842_625.8, "1125899906842625.8"),
+            (2_f64.powi(-25), "2.9802322387695312e-08"),
         ] {
             let mut out = String::from("e,");
             write(x, &mut out);
