@@ -163,7 +163,6 @@ impl<D: Decide> Writer<D> {
                 retain_at = Instant::now() + if more { RETENTION_BUSY } else { RETENTION_IDLE };
             }
         }
-        *lock_state(&self.state) = State::Ended;
     }
 
     fn is_well(&self) -> bool {
@@ -375,6 +374,13 @@ impl<D: Decide> Writer<D> {
                 false
             }
         }
+    }
+}
+
+impl<D> Drop for Writer<D> {
+    /// However the writer ends, by a panic too, nobody is told that records are taken.
+    fn drop(&mut self) {
+        *lock_state(&self.state) = State::Ended;
     }
 }
 
