@@ -4,15 +4,17 @@
 //! before its fsync. One process owns the directory; any number may read beside it, with any
 //! SQLite tool. What a record means is the [`Decide`]r's business.
 
+mod ending;
 mod lock;
 mod reader;
+mod readers;
 mod retention;
 mod row;
 mod schema;
 mod survey;
 mod writer;
 
-use core::time::Duration;
+use core::{future::Future, time::Duration};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -23,11 +25,14 @@ use std::{
 use async_trait::async_trait;
 use flk_contract::LogId;
 
+pub use ending::WriterEnd;
 pub use reader::{LogReader, Scan, Stat};
 pub use retention::{Compacted, Mode, RETENTION_MIN, compact};
 pub use survey::{Damage, Surveyed};
 
 use crate::{Append, AppendError, Clock, Decide, Log, ReadError, StoredRecord, Ticket, Watch};
+use ending::{End, Ending};
+use readers::Readers;
 use writer::{Item, State, Writer};
 
 /// The topic that positions of an embedded log carry.
@@ -93,25 +98,32 @@ pub struct Options {
     pub queue: usize,
     /// How long an append may wait for room in the queue.
     pub wait: Duration,
+    /// How long a read may wait for its turn.
+    pub read_wait: Duration,
     /// How long records are kept, in log time; at least [`RETENTION_MIN`].
     pub retention: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { queue: 4096, wait: Duration::from_secs(2), retention: Duration::from_secs(16 * 24 * 60 * 60) }
+        Self {
+            queue: 4096,
+            wait: Duration::from_secs(2),
+            read_wait: Duration::from_secs(2),
+            retention: Duration::from_secs(16 * 24 * 60 * 60),
+        }
     }
 }
 
 /// A log in a directory of this machine. Dropping it ends its writer, after what is queued.
 pub struct EmbeddedLog {
     id: LogId,
-    path: PathBuf,
     queue: flume::Sender<Item>,
     wait: Duration,
     state: Arc<Mutex<State>>,
-    reader: Arc<Mutex<Option<LogReader>>>,
+    readers: Readers,
     writer: Option<JoinHandle<()>>,
+    end: End,
 }
 
 impl EmbeddedLog {
@@ -148,12 +160,19 @@ impl EmbeddedLog {
             state.clone(),
             options.retention,
         );
+        let (ending, end) = Ending::of(items);
         let writer = std::thread::Builder::new()
             .name("log-writer".into())
-            .spawn(move || writer.run(&items))
+            .spawn(move || writer.run(&ending.items))
             .map_err(|error| OpenError::Unwritable { path: path.clone(), error: error.to_string() })?;
-        let reader = Arc::new(Mutex::new(None));
-        Ok(Self { id, path, queue, wait: options.wait, state, reader, writer: Some(writer) })
+        let readers = Readers::new(path, options.read_wait);
+        Ok(Self { id, queue, wait: options.wait, state, readers, writer: Some(writer), end })
+    }
+
+    /// Resolves when the writer's thread has ended, and how. It lives as long as the log: whoever
+    /// owns the log waits for this beside its work, since a log without a writer is none.
+    pub fn ended(&self) -> impl Future<Output = WriterEnd> + Send + use<> {
+        self.end.wait()
     }
 
     /// Whether the decider has been brought up to the log's end.
@@ -170,8 +189,8 @@ fn lock_state(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
 impl Drop for EmbeddedLog {
     fn drop(&mut self) {
         // Whoever closes the file last moves SQLite's own write-ahead file into it, and only a
-        // writer can: so the reader goes first.
-        *self.reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        // writer can: so the readers go first.
+        self.readers.close();
         // Closing the queue lets the writer finish what it has taken, and end.
         let (closed, _) = flume::bounded(1);
         drop(std::mem::replace(&mut self.queue, closed));
@@ -193,41 +212,29 @@ impl Log for EmbeddedLog {
         }
         let (resolver, ticket) = Ticket::new();
         let item = Item { append, resolver, since: Instant::now() };
-        match self.queue.try_send(item) {
-            Ok(()) => Ok(ticket),
+        let sent = match self.queue.try_send(item) {
+            Ok(()) => Ok(()),
             Err(flume::TrySendError::Disconnected(_)) => Err(AppendError::Closed("its writer has ended")),
             Err(flume::TrySendError::Full(item)) => {
                 match tokio::time::timeout(self.wait, self.queue.send_async(item)).await {
-                    Ok(Ok(())) => Ok(ticket),
+                    Ok(Ok(())) => Ok(()),
                     Ok(Err(_)) => Err(AppendError::Closed("its writer has ended")),
                     Err(_) => Err(AppendError::Full),
                 }
             }
+        };
+        // Nobody looks any more at what comes into the queue after its reader's end.
+        if sent.is_ok() && self.end.has_come() {
+            return Err(AppendError::Unknown("the log's writer has ended".into()));
         }
+        sent.map(|()| ticket)
     }
 
     async fn read(&self, partition: i32, offset: i64) -> Result<Option<StoredRecord>, ReadError> {
         if partition != PARTITION {
             return Ok(None);
         }
-        let (reader, path) = (self.reader.clone(), self.path.clone());
-        let read = tokio::task::spawn_blocking(move || {
-            let mut reader = reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if reader.is_none() {
-                let opened = LogReader::open_file(&path).map_err(|e| ReadError::Unavailable(e.to_string().into()))?;
-                *reader = Some(opened);
-            }
-            match reader.as_ref().map(|reader| reader.read(offset)) {
-                Some(Err(ReadError::Unavailable(why))) => {
-                    // The next read opens the file anew.
-                    *reader = None;
-                    Err(ReadError::Unavailable(why))
-                }
-                Some(read) => read,
-                None => Ok(None),
-            }
-        });
-        read.await.unwrap_or_else(|_| Err(ReadError::Unavailable("the read was cut off".into())))
+        self.readers.ask(move |reader| reader.read(offset)).await
     }
 
     fn health(&self) -> Result<(), Arc<str>> {
