@@ -113,7 +113,7 @@ async fn a_log_that_is_dropped_ends_in_order_after_what_was_queued() {
     for n in 0..100_u8 {
         tickets.push(log.append(record(vec![n])).await.unwrap());
     }
-    drop(log);
+    assert_eq!(log.close(), WriterEnd::Orderly);
     assert_eq!(in_time("the end is told", ended).await, WriterEnd::Orderly);
     for ticket in tickets {
         durable(ticket).await.unwrap();

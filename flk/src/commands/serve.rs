@@ -9,7 +9,7 @@ use flk_ingest::{Limits, MetricsAuth};
 use flk_log::{SystemClock, embedded::Options};
 use flk_service::{
     Metrics, Settings,
-    lifecycle::{Exit, Lifecycle, OsSignals, Supervisor, Until},
+    lifecycle::{Exit, Lifecycle, OsSignals, StopSignals, Supervisor, Until},
     limits,
     settings::{Admission, Raw, Source},
     telemetry,
@@ -17,7 +17,10 @@ use flk_service::{
 use flk_verifier::Verifier;
 use tokio::net::TcpListener;
 
-use crate::{Failure, disk, embedded::Embedded};
+use crate::{
+    Failure, disk,
+    embedded::{Embedded, WriterLost},
+};
 
 /// What `flk serve` takes.
 #[derive(Debug, clap::Args)]
@@ -58,6 +61,19 @@ async fn serve(settings: &Settings, metrics: Arc<Metrics>) -> Result<Exit, Failu
     let embedded = Arc::new(open(settings, metrics.clone(), lifecycle.clone()).await?);
     tracing::info!(%addr, data_dir = %settings.data_dir.display(), log = %embedded.log_id(), "listening");
 
+    Ok(until_stopped(settings, embedded, listener, limits, metrics, lifecycle, signals).await)
+}
+
+/// Answers requests until a signal comes or a task ends that should not, and then stops in order.
+async fn until_stopped(
+    settings: &Settings,
+    embedded: Arc<Embedded>,
+    listener: TcpListener,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    lifecycle: Lifecycle,
+    signals: impl StopSignals,
+) -> Exit {
     let auth = settings.metrics_auth.as_ref();
     let auth = auth.map_or_else(MetricsAuth::open, |auth| MetricsAuth::basic(&auth.user, auth.password.expose()));
     let router = flk_ingest::app(embedded.clone(), metrics.clone(), limits, auth);
@@ -69,23 +85,33 @@ async fn serve(settings: &Settings, metrics: Arc<Metrics>) -> Result<Exit, Failu
             dropped => Err(format!("{dropped} connections were dropped before they were answered")),
         }
     });
+    tasks.spawn("log", Until::Committed, embedded.writer());
     let watched = disk::watch(settings.data_dir.clone(), metrics, lifecycle.committing().clone());
     tasks.spawn("disk", Until::Committed, watched);
     let exit = tasks.run(signals).await;
     if exit == Exit::AtOnce {
         // Dropping it waits for the log's writer, and that may wait for the disk.
         std::mem::forget(embedded);
-        return Ok(exit);
+        return exit;
     }
     // Every request has been answered: the writer ends with what it was given.
-    if let Some(embedded) = Arc::into_inner(embedded) {
-        let closed = tokio::task::spawn_blocking(move || embedded.close());
-        if tokio::time::timeout(settings.deadlines.commit, closed).await.is_err() {
+    let Some(embedded) = Arc::into_inner(embedded) else { return exit };
+    let closed = tokio::task::spawn_blocking(move || embedded.close());
+    match tokio::time::timeout(settings.deadlines.commit, closed).await {
+        Ok(Ok(Ok(()))) => exit,
+        Ok(closed) => {
+            // Where the process stops because of it, it has been said.
+            if exit == Exit::Success {
+                let error = closed.map_or_else(|error| error.to_string(), |_| WriterLost.to_string());
+                tracing::error!(error, "the log was not closed in order");
+            }
+            Exit::Failure
+        }
+        Err(_) => {
             tracing::error!("the log's writer did not end in time");
-            return Ok(Exit::Failure);
+            Exit::Failure
         }
     }
-    Ok(exit)
 }
 
 /// The data directory, opened on a thread that may block.
@@ -124,3 +150,6 @@ async fn listen(addr: SocketAddr) -> Result<TcpListener, Failure> {
         ))
     })
 }
+
+#[cfg(test)]
+mod tests;

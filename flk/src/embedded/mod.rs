@@ -16,7 +16,7 @@ use flk_contract::{
 use flk_ingest::{Away, Pipeline, Submission};
 use flk_log::{
     Append, AppendError, Clock, Judged, Log as _, NewRecord, ReadError, StoredRecord,
-    embedded::{EmbeddedLog, OpenError, Options, PARTITION},
+    embedded::{EmbeddedLog, OpenError, Options, PARTITION, WriterEnd},
 };
 use flk_results::Index as _;
 use flk_service::{Metrics, health::Check, lifecycle::Lifecycle};
@@ -28,6 +28,14 @@ pub use watch::LogMetrics;
 
 /// The index's directory in the data directory.
 const INDEX_DIR: &str = "index";
+
+/// Why a service has to stop though nobody asked it to: its log has no writer any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the log's writer ended by a fault of its own, so that no record can be taken any more; start the process again, \
+     which goes on from what is durable, and report the panic that was logged before this"
+)]
+pub struct WriterLost;
 
 /// The embedded service, without its HTTP.
 pub struct Embedded {
@@ -68,9 +76,31 @@ impl Embedded {
         self.log.id()
     }
 
-    /// Ends the log's writer after what is queued. Nothing is appended afterwards.
-    pub fn close(self) {
-        drop(self.log);
+    /// The log's writer as a task, for whoever owns all tasks: it ends when what was accepted is to
+    /// be committed, since the writer goes on until [`Embedded::close`].
+    ///
+    /// # Errors
+    /// [`WriterLost`], as soon as the writer has ended before that.
+    pub fn writer(&self) -> impl Future<Output = Result<(), WriterLost>> + Send + use<> {
+        let (ended, committing) = (self.log.ended(), self.lifecycle.committing().clone());
+        async move {
+            tokio::select! {
+                biased;
+                _ = ended => Err(WriterLost),
+                () = committing.cancelled() => Ok(()),
+            }
+        }
+    }
+
+    /// Ends the log's writer after what is queued. Nothing is appended afterwards. Blocks.
+    ///
+    /// # Errors
+    /// [`WriterLost`] where it did not come to that.
+    pub fn close(self) -> Result<(), WriterLost> {
+        match self.log.close() {
+            WriterEnd::Orderly => Ok(()),
+            WriterEnd::Panicked => Err(WriterLost),
+        }
     }
 
     /// What stands for a duplicate or conflict: the result of the record that settled its id.

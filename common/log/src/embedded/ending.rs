@@ -45,8 +45,8 @@ impl Drop for Ending {
 }
 
 impl End {
-    pub(super) fn has_come(&self) -> bool {
-        self.0.borrow().is_some()
+    pub(super) fn now(&self) -> Option<WriterEnd> {
+        *self.0.borrow()
     }
 
     pub(super) fn wait(&self) -> impl Future<Output = WriterEnd> + Send + use<> {

@@ -175,6 +175,14 @@ impl EmbeddedLog {
         self.end.wait()
     }
 
+    /// Ends the writer after what is queued, and says whether it did that in order. Blocks.
+    pub fn close(self) -> WriterEnd {
+        let end = self.end.clone();
+        drop(self);
+        // A thread that ended told how.
+        end.now().unwrap_or(WriterEnd::Panicked)
+    }
+
     /// Whether the decider has been brought up to the log's end.
     pub fn is_restoring(&self) -> bool {
         matches!(*lock_state(&self.state), State::Restoring)
@@ -224,7 +232,7 @@ impl Log for EmbeddedLog {
             }
         };
         // Nobody looks any more at what comes into the queue after its reader's end.
-        if sent.is_ok() && self.end.has_come() {
+        if sent.is_ok() && self.end.now().is_some() {
             return Err(AppendError::Unknown("the log's writer has ended".into()));
         }
         sent.map(|()| ticket)
