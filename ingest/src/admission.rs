@@ -2,6 +2,10 @@
 //!
 //! Two limits in flight, requests and bytes, and one a second. What is over them is turned away
 //! with a few instructions and a counter: under overload nothing else may cost anything.
+//!
+//! A request is in flight until it is answered or its client has gone. Its bytes are in flight for
+//! as long as anybody holds its body: a record that waits for a log that stalls takes memory also
+//! when nobody waits for its answer any more.
 
 use core::{
     num::NonZeroU32,
@@ -9,6 +13,7 @@ use core::{
 };
 use std::sync::Arc;
 
+use bytes::Bytes;
 use flk_contract::limits::BODY_BYTES_MAX;
 use flk_service::metrics::{Metrics, Shed};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -61,7 +66,7 @@ impl Admission {
     ///
     /// # Errors
     /// A refusal by the rate, the size, the requests or the bytes in flight, in this order.
-    pub(crate) fn enter(&self, declared: Option<u64>) -> Result<Permit<'_>, Refusal> {
+    pub(crate) fn enter(self: &Arc<Self>, declared: Option<u64>) -> Result<Permit<'_>, Refusal> {
         if self.rate.as_ref().is_some_and(|rate| rate.check().is_err()) {
             return Err(self.shed(Shed::Rate, Kind::RateLimited));
         }
@@ -79,7 +84,7 @@ impl Admission {
         }
         self.metrics.requests_in_flight.inc();
         self.metrics.bytes_in_flight.add(gauge(length));
-        Ok(Permit { admission: self, bytes: length })
+        Ok(Permit { turn: Turn(self), share: Share { admission: self.clone(), bytes: length } })
     }
 
     fn shed(&self, reason: Shed, kind: Kind) -> Refusal {
@@ -88,33 +93,67 @@ impl Admission {
     }
 }
 
-/// A submission that was let in; what it holds is given back when it is dropped.
+/// A submission that was let in, and whose body is still to come.
 pub(crate) struct Permit<'a> {
-    admission: &'a Admission,
+    turn: Turn<'a>,
+    share: Share,
+}
+
+impl<'a> Permit<'a> {
+    /// The body that came, as everybody may hold it, and the place of its request. What a body of
+    /// unknown length turned out not to need is given back at once.
+    pub(crate) fn hold(mut self, body: Vec<u8>) -> (Turn<'a>, Bytes) {
+        self.share.shrink(body.len());
+        (self.turn, Bytes::from_owner(Held { body, _share: self.share }))
+    }
+}
+
+/// A request in flight, until this is dropped.
+pub(crate) struct Turn<'a>(&'a Admission);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.requests.give(1);
+        self.0.metrics.requests_in_flight.dec();
+    }
+}
+
+/// Bytes in flight, until this is dropped.
+struct Share {
+    admission: Arc<Admission>,
     bytes: usize,
 }
 
-impl Permit<'_> {
-    /// Gives back what a body of unknown length turned out not to need.
-    pub(crate) fn shrink(&mut self, length: usize) {
+impl Share {
+    fn shrink(&mut self, length: usize) {
         let over = self.bytes.saturating_sub(length);
         if over > 0 {
-            self.give_bytes(over);
+            self.give(over);
         }
     }
 
-    fn give_bytes(&mut self, n: usize) {
+    fn give(&mut self, n: usize) {
         self.bytes -= n;
         self.admission.bytes.give(n);
         self.admission.metrics.bytes_in_flight.sub(gauge(n));
     }
 }
 
-impl Drop for Permit<'_> {
+impl Drop for Share {
     fn drop(&mut self) {
-        self.give_bytes(self.bytes);
-        self.admission.requests.give(1);
-        self.admission.metrics.requests_in_flight.dec();
+        self.give(self.bytes);
+    }
+}
+
+/// A body and its share, dropped together with the last clone of the body, wherever that is.
+struct Held {
+    body: Vec<u8>,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
     }
 }
 
@@ -128,11 +167,11 @@ mod tests {
 
     use super::*;
 
-    fn admission(requests: usize, bytes: usize, token_rate: u32) -> Admission {
-        Admission::new(&Limits { requests, bytes, token_rate, ..Limits::default() }, Metrics::new())
+    fn admission(requests: usize, bytes: usize, token_rate: u32) -> Arc<Admission> {
+        Arc::new(Admission::new(&Limits { requests, bytes, token_rate, ..Limits::default() }, Metrics::new()))
     }
 
-    fn refused(admission: &Admission, declared: Option<u64>) -> Option<Kind> {
+    fn refused(admission: &Arc<Admission>, declared: Option<u64>) -> Option<Kind> {
         admission.enter(declared).err().map(|refusal| refusal.kind)
     }
 
@@ -147,9 +186,9 @@ mod tests {
         assert_eq!(refused(&two_requests, Some(1)), None);
 
         let one_body = admission(9, 0, 0);
-        let mut held = one_body.enter(None).ok().unwrap();
+        let permit = one_body.enter(None).ok().unwrap();
         assert_eq!(refused(&one_body, Some(1)), Some(Kind::TooManyBytes));
-        held.shrink(10);
+        let _held = permit.hold(vec![0; 10]);
         assert_eq!(refused(&one_body, Some(1)), None);
         assert_eq!(one_body.metrics.bytes_in_flight.get(), 10);
 
@@ -160,24 +199,67 @@ mod tests {
         assert_eq!(two_a_second.metrics.requests_in_flight.get(), 0);
     }
 
+    #[test]
+    fn a_body_is_in_flight_until_its_last_holder_lets_go_also_without_its_request() {
+        let admission = admission(1, 0, 0);
+        let (turn, body) = admission.enter(Some(BODY_BYTES_MAX as u64)).ok().unwrap().hold(vec![b'x'; BODY_BYTES_MAX]);
+        let (queued, part) = (body.clone(), body.slice(7..9));
+        drop((turn, body));
+        assert_eq!(refused(&admission, Some(1)), Some(Kind::TooManyBytes), "the request is over, its body is not");
+        drop(queued);
+        assert_eq!((refused(&admission, Some(1)), &part[..]), (Some(Kind::TooManyBytes), b"xx".as_slice()));
+        drop(part);
+        assert_eq!(refused(&admission, Some(BODY_BYTES_MAX as u64)), None);
+        assert_eq!(admission.metrics.bytes_in_flight.get(), 0);
+    }
+
+    /// What becomes of one that was let in.
+    enum In<'a> {
+        Asking(Permit<'a>),
+        Waiting { _turn: Turn<'a>, body: Bytes },
+        Gone(Bytes),
+    }
+
+    impl In<'_> {
+        fn bytes(&self) -> usize {
+            match self {
+                In::Asking(permit) => permit.share.bytes,
+                In::Waiting { body, .. } | In::Gone(body) => body.len(),
+            }
+        }
+    }
+
     proptest! {
         #[test]
-        fn what_is_taken_is_given_back(steps in prop::collection::vec((prop::option::of(0_u64..2_000_000), 0_usize..2_000_000), 0..40)) {
+        fn what_is_taken_is_given_back(
+            steps in prop::collection::vec((prop::option::of(0_u64..2_000_000), 0..3_u8, any::<prop::sample::Index>()), 0..40),
+        ) {
             let admission = admission(5, 3_000_000, 0);
             let mut held = Vec::new();
-            for (declared, shrink_to) in steps {
+            for (declared, step, which) in steps {
                 match admission.enter(declared) {
-                    Ok(mut permit) => {
-                        permit.shrink(shrink_to);
-                        held.push(permit);
-                    }
-                    Err(_) => drop(held.pop()),
+                    Ok(permit) => held.push(In::Asking(permit)),
+                    Err(_) if held.is_empty() => {}
+                    Err(_) => drop(held.swap_remove(which.index(held.len()))),
                 }
-                let bytes: usize = held.iter().map(|permit| permit.bytes).sum();
+                if !held.is_empty() && step > 0 {
+                    let next = match held.swap_remove(which.index(held.len())) {
+                        In::Asking(permit) => {
+                            // A body is never longer than what was taken for it.
+                            let body = vec![0; permit.share.bytes / 2 * usize::from(step)];
+                            let (_turn, body) = permit.hold(body);
+                            In::Waiting { _turn, body }
+                        }
+                        In::Waiting { body, .. } | In::Gone(body) => In::Gone(body),
+                    };
+                    held.push(next);
+                }
+                let bytes: usize = held.iter().map(In::bytes).sum();
+                let requests = held.iter().filter(|one| !matches!(one, In::Gone(_))).count();
                 prop_assert_eq!(admission.bytes.used.load(Ordering::Relaxed), bytes);
-                prop_assert_eq!(admission.requests.used.load(Ordering::Relaxed), held.len());
+                prop_assert_eq!(admission.requests.used.load(Ordering::Relaxed), requests);
                 prop_assert_eq!(admission.metrics.bytes_in_flight.get(), bytes as i64);
-                prop_assert!(held.len() <= 5 && bytes <= 3_000_000);
+                prop_assert!(requests <= 5 && bytes <= 3_000_000);
             }
             held.clear();
             prop_assert_eq!(admission.bytes.used.load(Ordering::Relaxed), 0);

@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) pipeline: Arc<dyn Pipeline>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
-    pub(crate) admission: Admission,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) auth: MetricsAuth,
     pub(crate) openapi: Bytes,
 }
@@ -64,7 +64,7 @@ impl Shared {
 /// The HTTP side of a pipeline: every path of contract section 6.
 pub fn app(pipeline: Arc<dyn Pipeline>, metrics: Arc<Metrics>, limits: Limits, auth: MetricsAuth) -> Router {
     let shared = Arc::new(Shared {
-        admission: Admission::new(&limits, metrics.clone()),
+        admission: Arc::new(Admission::new(&limits, metrics.clone())),
         pipeline,
         limits,
         auth,

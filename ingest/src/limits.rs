@@ -17,8 +17,8 @@ pub struct Limits {
     pub write_stall: Duration,
     /// Submissions in flight; one more is told 503.
     pub requests: usize,
-    /// Bytes of submitted bodies in flight, a body of unknown length counting as the largest. At
-    /// least one largest body is always let in.
+    /// Bytes of submitted bodies in memory, a body of unknown length counting as the largest until
+    /// it is there. At least one largest body is always let in.
     pub bytes: usize,
     /// Submissions a second, in bursts of up to twice that; 0 is no limit (`TOKEN_RATE`).
     pub token_rate: u32,

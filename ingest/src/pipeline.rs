@@ -18,6 +18,8 @@ use tokio::sync::oneshot;
 ///   whose `submit` was dropped may be in the log or not; one whose ticket was dropped is appended
 ///   all the same.
 /// - `submit` waits for room at most. Deadlines are the caller's.
+/// - A record's body counts against the bytes in flight until its last clone is dropped: it is
+///   kept only as long as the record is on its way.
 #[async_trait]
 pub trait Pipeline: Send + Sync + 'static {
     /// Takes a record in. The submission's ticket resolves when it is durable.

@@ -69,9 +69,9 @@ pub(crate) async fn submit(
 ) -> Result<(Response<Body>, &'static str), Refusal> {
     let (parts, body) = request.into_parts();
     let declared = body.size_hint().exact();
-    let mut permit = shared.admission.enter(declared)?;
+    let permit = shared.admission.enter(declared)?;
     let body = body::read(body, declared, shared.limits.body_read).await?;
-    permit.shrink(body.len());
+    let (_turn, body) = permit.hold(body);
     shared.metrics.ingest_total.inc();
 
     let prefer = Prefer::of(parts.headers.get_all(incoming::PREFER).iter().map(HeaderValue::as_bytes));

@@ -169,3 +169,25 @@ async fn bytes_in_flight_count_what_is_declared_or_the_most_there_can_be() {
     drop(declared);
     until("a client that went away holds nothing", || service.metrics.bytes_in_flight.get() == 0).await;
 }
+
+#[tokio::test]
+async fn bodies_of_clients_that_went_away_count_for_as_long_as_the_log_holds_them() {
+    const BODIES: usize = 8;
+    let service = Service::limited(Limits { bytes: BODIES * BODY_BYTES_MAX, ..Limits::default() }).await;
+    service.memory.durable.send_replace(false);
+    let largest = post(&vec![b' '; BODY_BYTES_MAX], "");
+    for taken in 1..=BODIES {
+        let mut socket = Socket::open(service.address).await;
+        socket.send(&largest).await;
+        until("the log has it", || service.memory.taken_count() == taken).await;
+    }
+    until("all clients are gone", || service.metrics.requests_in_flight.get() == 0).await;
+    for _ in 0..3 {
+        is_shed(&Call::post("{}").to(&service).await, "overloaded_bytes");
+    }
+    assert_eq!(service.metric("flk_bytes_in_flight"), (BODIES * BODY_BYTES_MAX) as f64);
+    assert_eq!(service.memory.taken_count(), BODIES);
+    service.memory.durable.send_replace(true);
+    until("the log has let go", || service.metrics.bytes_in_flight.get() == 0).await;
+    assert_eq!(Call::post(good("a")).to(&service).await.status, 200);
+}

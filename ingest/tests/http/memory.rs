@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use flk_contract::{
     Code, Form, Key, Keyring, LogId, LogTime, Origin, Outcome, Position, Settled, Signing, Tenant, Verdict, judge,
     keys::Window,
@@ -150,6 +151,11 @@ impl Memory {
         }
     }
 
+    /// How many were taken in so far.
+    pub(crate) fn taken_count(&self) -> usize {
+        self.inner().taken.len()
+    }
+
     /// What was taken in so far.
     pub(crate) fn taken(&self) -> Vec<NewRecord> {
         self.inner().taken.clone()
@@ -157,7 +163,7 @@ impl Memory {
 }
 
 impl Inner {
-    fn decide(&mut self, memory: &Memory, record: NewRecord) -> (Origin, Arc<Decided>) {
+    fn decide(&mut self, memory: &Memory, record: &NewRecord) -> (Origin, Arc<Decided>) {
         let position = Position {
             log: LogId::new("memory"),
             topic: "pcs.raw".into(),
@@ -168,7 +174,8 @@ impl Inner {
         let verdict = self.verdict.clone().unwrap_or_else(|| {
             judge(&record.body, origin.appended_at, record.tenant.as_deref(), memory.signing, &memory.keys)
         });
-        self.taken.push(record);
+        // A copy: what the test looks at is not what the log holds.
+        self.taken.push(NewRecord { body: Bytes::copy_from_slice(&record.body), ..record.clone() });
         let (state, code, standing) = self.settle(&verdict, &origin);
         let decided = Arc::new(Decided { verdict, state, code, standing });
         self.decided.push((origin.clone(), decided.clone()));
@@ -216,7 +223,7 @@ impl Pipeline for Memory {
         }
         let (origin, decided, drops) = {
             let mut inner = self.inner();
-            let (origin, decided) = inner.decide(self, record);
+            let (origin, decided) = inner.decide(self, &record);
             (origin, decided, inner.drops_replies)
         };
         let (durable, verdicts) = (self.durable.clone(), self.verdicts.clone());
@@ -224,6 +231,8 @@ impl Pipeline for Memory {
         let at_once = self.decides == Decides::AtOnce;
         tokio::spawn(async move {
             open(&durable).await;
+            // As a log does: it holds what it was given until it is written, whoever still waits.
+            drop(record);
             let appended = Appended { origin, decided: at_once.then(|| decided.clone()) };
             resolver.resolve(Ok(appended));
             if !drops {

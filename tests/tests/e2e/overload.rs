@@ -66,7 +66,8 @@ fn over_the_requests_in_flight_a_submission_is_503_and_reading_goes_on() {
     });
     let _ = service.submit(Pcs::fresh()).expect(200);
     assert_eq!(service.metrics().value("flk_requests_in_flight"), 0.0);
-    assert_eq!(service.metrics().value("flk_bytes_in_flight"), 0.0);
+    // The log lets go of a body a moment after its record is told.
+    until("no body is held", DEADLINE, || service.metrics().value("flk_bytes_in_flight") == 0.0);
 }
 
 #[test]
@@ -92,6 +93,35 @@ fn over_the_bytes_in_flight_a_submission_is_503_whatever_its_length_is_said_to_b
     });
     assert_eq!(service.metrics().value(r#"flk_shed_total{reason="bytes"}"#), 2.0);
     let _ = service.call(&large(1024)).expect(200);
+}
+
+#[test]
+fn bodies_that_wait_for_a_stalled_log_are_bounded_also_when_their_clients_have_gone() {
+    const SENT: usize = 128;
+    const HELD: usize = 8;
+    let (service, disk) = on_a_hanging_disk(Setup::hmac().env("FLK_MAX_BYTES", "8MiB").env("TOKEN_RATE", "0"));
+    let largest = Request::submit(vec![b' '; 1024 * 1024]).bytes();
+    let shed = || service.metrics().value(r#"flk_shed_total{reason="bytes"}"#);
+    let taken = || service.metrics().value("flk_ingest_total");
+    let resident = || service.metrics().value("process_resident_memory_bytes");
+    let before = resident();
+    disk.say("stall");
+    for sent in 1..=SENT {
+        let mut client = service.client();
+        // Whoever is turned away may be told so before everything is written.
+        let _ = client.write(&largest);
+        until("it is taken or turned away", DEADLINE, || taken() + shed() == sent as f64);
+    }
+    until("all clients are gone", DEADLINE, || service.metrics().value("flk_requests_in_flight") == 0.0);
+    assert_eq!((taken(), shed()), (HELD as f64, (SENT - HELD) as f64));
+    assert_eq!(service.metrics().value("flk_bytes_in_flight"), (HELD * 1024 * 1024) as f64);
+    let grown = (resident() - before) / f64::from(1 << 20);
+    assert!(grown < 64.0, "{grown:.0} MiB more for {HELD} MiB that were let in");
+    is_away(&service.submit(Pcs::fresh()), "overloaded_bytes", false);
+    disk.rest();
+    until("no body is held", DEADLINE, || service.metrics().value("flk_bytes_in_flight") == 0.0);
+    let _ = service.submit(Pcs::fresh()).expect(200);
+    assert_eq!(flk_tests::log::records(service.data()).len(), HELD + 1);
 }
 
 #[test]
