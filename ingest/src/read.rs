@@ -1,5 +1,7 @@
 //! The two GETs: what an id is settled as, and what became of a record.
 
+use core::str::FromStr;
+
 use axum::{
     RequestPartsExt as _,
     body::Body,
@@ -54,13 +56,33 @@ pub(crate) async fn record(
     line: &mut Line<'_>,
 ) -> Result<(Response<Body>, &'static str), Refusal> {
     let nothing = || Refusal::new(Kind::NoSuchRecord);
-    // What can not be a place holds no record.
-    let Path((partition, offset)) = parts.extract::<Path<(i32, i64)>>().await.map_err(|_| nothing())?;
-    if partition < 0 || offset < 0 {
-        return Err(nothing());
-    }
+    let Path((partition, offset)) = parts.extract::<Path<(String, String)>>().await.map_err(|_| nothing())?;
+    let (partition, offset) = (number(&partition).ok_or_else(nothing)?, number(&offset).ok_or_else(nothing)?);
     let record = in_time(shared, shared.pipeline.record(partition, offset)).await?.ok_or_else(nothing)?;
     line.known.state = Some(record.state);
     let code = record.code.map_or("pending", |code| code.as_str());
     Ok((answer::json(StatusCode::OK, &record)?, code))
+}
+
+/// A number as this service writes it, digits without a leading zero: a record has one path. What
+/// is written otherwise can not be a place, and holds no record.
+fn number<N: FromStr>(text: &str) -> Option<N> {
+    let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| canonical)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_written_in_one_way() {
+        for (text, expected) in [("0", 0), ("7", 7), ("10", 10), ("9223372036854775807", i64::MAX)] {
+            assert_eq!(number(text), Some(expected), "{text}");
+        }
+        for text in ["", "+1", "-0", "-1", "00", "01", " 1", "1 ", "1_0", "0x1", "9223372036854775808", "\u{661}"] {
+            assert_eq!(number::<i64>(text), None, "{text}");
+        }
+        assert_eq!(number::<i32>("2147483648"), None);
+    }
 }

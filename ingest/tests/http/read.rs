@@ -114,6 +114,10 @@ async fn what_can_not_be_a_place_holds_no_record() {
     {
         Call::get(format!("/v1/records/{place}")).to(&service).await.problem(404, "no_such_record");
     }
+    // A record has one path: other ways to write its numbers are no places.
+    for alias in ["0/01", "00/1", "0/+1", "+0/1", "-0/1", "0/%2B1", "0/%201", "0/1%20", "0/%D9%A1"] {
+        Call::get(format!("/v1/records/{alias}")).to(&service).await.problem(404, "no_such_record");
+    }
 }
 
 #[tokio::test]

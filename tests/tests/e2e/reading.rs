@@ -73,6 +73,10 @@ fn beyond_the_log_there_is_no_record() {
     {
         assert_eq!(service.get(&format!("/v1/records/{place}")).expect(404).code(), "no_such_record", "{place}");
     }
+    let _ = service.get("/v1/records/0/1").expect(200);
+    for alias in ["0/01", "00/1", "0/+1", "+0/1", "0/%2B1"] {
+        assert_eq!(service.get(&format!("/v1/records/{alias}")).expect(404).code(), "no_such_record", "{alias}");
+    }
 }
 
 #[test]
