@@ -5,11 +5,13 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::Instant,
 };
 
 use flk_contract::{LogId, Settled, Tenant};
 use flk_log::embedded::{OpenError, PARTITION, TOPIC};
 use flk_results::{Index, IndexDb, MemoryIndex, Opened, PartitionIndex, ResultsError};
+use flk_service::{Metrics, metrics::Op};
 
 /// An index that its user mends where it has failed.
 pub trait Mend: Index {
@@ -29,11 +31,12 @@ pub trait Mend: Index {
 
 impl Mend for MemoryIndex {}
 
-/// An index that can be opened anew under those who use it.
+/// An index that can be opened anew under those who use it. Every lookup is timed here, whoever asks.
 pub struct LiveIndex {
     dir: PathBuf,
     log: LogId,
     state: RwLock<State>,
+    metrics: Arc<Metrics>,
 }
 
 struct State {
@@ -58,11 +61,11 @@ impl LiveIndex {
     ///
     /// # Errors
     /// [`OpenError`], a sentence for the operator.
-    pub fn open(dir: &Path, log: &LogId, next: i64) -> Result<Self, OpenError> {
+    pub fn open(dir: &Path, log: &LogId, next: i64, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
         let index = open(dir, log, next)
             .map_err(|error| OpenError::Unwritable { path: dir.into(), error: error.to_string() })?;
         let state = State { index: Some(index), fault: None };
-        Ok(Self { dir: dir.into(), log: log.clone(), state: RwLock::new(state) })
+        Ok(Self { dir: dir.into(), log: log.clone(), state: RwLock::new(state), metrics })
     }
 
     /// Whether what it does not have may have been settled all the same.
@@ -133,7 +136,9 @@ impl Mend for LiveIndex {
 
 impl Index for LiveIndex {
     fn get(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Settled>, ResultsError> {
+        let started = Instant::now();
         let came = self.with(|index| index.get(tenant, pcs_id));
+        self.metrics.dedup_op(Op::Lookup, started.elapsed());
         if let Err(ResultsError::Damaged(_)) = &came {
             self.note(Fault::Damaged);
         }
@@ -185,7 +190,7 @@ mod tests {
 
     fn opened() -> (tempfile::TempDir, LiveIndex) {
         let dir = tempfile::tempdir().unwrap();
-        let index = LiveIndex::open(&dir.path().join("index"), &LogId::new("log"), 1).unwrap();
+        let index = LiveIndex::open(&dir.path().join("index"), &LogId::new("log"), 1, Metrics::new()).unwrap();
         index.apply(&[], 7).unwrap();
         (dir, index)
     }

@@ -63,7 +63,7 @@ impl Embedded {
         let mut opened = None;
         let watch = Arc::new(LogMetrics::new(metrics.clone()));
         let log = EmbeddedLog::open(dir, options, clock.clone(), watch, |id, next| {
-            let index = Arc::new(LiveIndex::open(&dir.join(INDEX_DIR), id, next)?);
+            let index = Arc::new(LiveIndex::open(&dir.join(INDEX_DIR), id, next, metrics.clone())?);
             opened = Some(index.clone());
             Ok(Deciding::new(verifier.clone(), index, metrics.clone()))
         })?;
@@ -186,3 +186,6 @@ impl Pipeline for Embedded {
         self.clock.now()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,11 +31,11 @@ impl State {
 /// An operation on the id index (label `op` of `dedup_operation_duration_seconds`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Op {
-    /// Asking what stands for a batch of ids.
+    /// Asking what stands for one id.
     Lookup,
-    /// Deciding who settles what.
+    /// Deciding what one record is to its id, with the lookup.
     Settle,
-    /// Writing new ids.
+    /// Writing a batch's new ids.
     Apply,
 }
 

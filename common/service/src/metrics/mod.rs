@@ -60,26 +60,22 @@ pub struct Metrics {
     pub signature_err: IntCounter,
     /// `flk_wal_errors`
     pub wal_errors: IntCounter,
-    /// `flk_verdicts_total{code}`; see [`Metrics::verdict`].
-    pub verdicts: IntCounterVec,
-    /// `flk_outcomes_total{state}`; see [`Metrics::outcome`].
-    pub outcomes: IntCounterVec,
+    verdicts: Series<Code, IntCounter>,
+    outcomes: Series<State, IntCounter>,
     /// `flk_conflicts_total`
     pub conflicts: IntCounter,
     /// `http_requests_total{code,route}`, labels in this order; see [`Metrics::http_answered`].
     pub http_requests: IntCounterVec,
     /// `http_request_duration_seconds{route}`
     pub http_duration: HistogramVec,
-    /// `dedup_operation_duration_seconds{op}`; see [`Metrics::dedup_op`].
-    pub dedup_duration: HistogramVec,
+    dedup_duration: Series<Op, Histogram>,
     /// `flk_requests_in_flight`
     pub requests_in_flight: IntGauge,
     /// `flk_bytes_in_flight`
     pub bytes_in_flight: IntGauge,
     /// `flk_connections`
     pub connections: IntGauge,
-    /// `flk_shed_total{reason}`; see [`Metrics::shed`].
-    pub shed: IntCounterVec,
+    shed: Series<Shed, IntCounter>,
     /// `flk_log_append_seconds`
     pub log_append_seconds: Histogram,
     /// `flk_log_fsync_seconds`
@@ -105,6 +101,21 @@ pub struct Metrics {
 impl core::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// The series of an instrument whose label has few values, all of them known: looked up by their
+/// words once, and from then on by the value. So each starts at 0.
+struct Series<L, M>(Vec<(L, M)>);
+
+impl<L: Copy + PartialEq, M> Series<L, M> {
+    fn new(values: impl IntoIterator<Item = L>, series: impl Fn(L) -> M) -> Self {
+        Self(values.into_iter().map(|value| (value, series(value))).collect())
+    }
+
+    /// `None` only for a value that is not in its list of all.
+    fn of(&self, value: L) -> Option<&M> {
+        self.0.iter().find(|(of, _)| *of == value).map(|(_, series)| series)
     }
 }
 
@@ -151,6 +162,16 @@ impl Metrics {
         let build = Build(Registry::new());
         let tenant_records =
             build.counters(names::TENANT_RECORDS, "Authentic records, by tenant (bounded).", &["tenant"]);
+        let verdicts = build.counters(names::VERDICTS, "Verdicts, by code.", &["code"]);
+        let outcomes = build.counters(names::OUTCOMES, "What became of judged records.", &["state"]);
+        let shed = build.counters(names::SHED, "Requests and connections turned away, by the limit.", &["reason"]);
+        let dedup_duration = build.histograms(
+            names::DEDUP_DURATION,
+            "Time of one operation on the id index: one lookup, settling one record (with its lookup), applying one \
+             batch.",
+            &INDEX_SECONDS,
+            &["op"],
+        );
         let metrics = Self {
             ingest_total: build.counter(names::INGEST_TOTAL, "Bodies received for judging."),
             dedup_hits: build.counter(names::DEDUP_HITS, "Accepted records whose id had been settled before."),
@@ -158,8 +179,8 @@ impl Metrics {
             escalated: build.counter(names::ESCALATED, "Records judged that a person should look at."),
             signature_err: build.counter(names::SIGNATURE_ERR, "Records that are not authentic."),
             wal_errors: build.counter(names::WAL_ERRORS, "Appends to the log that failed."),
-            verdicts: build.counters(names::VERDICTS, "Verdicts, by code.", &["code"]),
-            outcomes: build.counters(names::OUTCOMES, "What became of judged records.", &["state"]),
+            verdicts: Series::new(Code::ALL, |code| verdicts.with_label_values(&[code.as_str()])),
+            outcomes: Series::new(State::ALL, |state| outcomes.with_label_values(&[state.as_label()])),
             conflicts: build
                 .counter(names::CONFLICTS, "Accepted records whose content differs from what stands for their id."),
             http_requests: build.counters(names::HTTP_REQUESTS, "Answers, by status and route.", &["code", "route"]),
@@ -169,16 +190,11 @@ impl Metrics {
                 &SECONDS,
                 &["route"],
             ),
-            dedup_duration: build.histograms(
-                names::DEDUP_DURATION,
-                "Time of one operation on the id index, a batch counting once.",
-                &INDEX_SECONDS,
-                &["op"],
-            ),
+            dedup_duration: Series::new(Op::ALL, |op| dedup_duration.with_label_values(&[op.as_label()])),
             requests_in_flight: build.gauge(names::REQUESTS_IN_FLIGHT, "Requests being answered."),
             bytes_in_flight: build.gauge(names::BYTES_IN_FLIGHT, "Bytes of bodies held for requests."),
             connections: build.gauge(names::CONNECTIONS, "Connections open."),
-            shed: build.counters(names::SHED, "Requests and connections turned away, by the limit.", &["reason"]),
+            shed: Series::new(Shed::ALL, |reason| shed.with_label_values(&[reason.as_label()])),
             log_append_seconds: build.histogram(names::LOG_APPEND, "Time from append to durable.", &SECONDS),
             log_fsync_seconds: build.histogram(
                 names::LOG_FSYNC,
@@ -206,20 +222,8 @@ impl Metrics {
             .set(1);
         build.0.register(Box::new(ProcessCollector::for_self())).expect("every name is registered once");
 
-        for code in Code::ALL {
-            metrics.verdicts.with_label_values(&[code.as_str()]);
-        }
-        for state in State::ALL {
-            metrics.outcomes.with_label_values(&[state.as_label()]);
-        }
-        for op in Op::ALL {
-            metrics.dedup_duration.with_label_values(&[op.as_label()]);
-        }
-        for reason in Shed::ALL {
-            metrics.shed.with_label_values(&[reason.as_label()]);
-        }
         // It always has a name of its own, however many others come first.
-        metrics.tenant(&Tenant::default_tenant());
+        metrics.with_tenant(&Tenant::default_tenant(), |_| ());
         Arc::new(metrics)
     }
 
@@ -239,22 +243,22 @@ impl Metrics {
 
     /// Counts one verdict.
     pub fn verdict(&self, code: Code) {
-        self.verdicts.with_label_values(&[code.as_str()]).inc();
+        self.verdicts.of(code).inspect(|counter| counter.inc());
     }
 
     /// Counts what became of one record.
     pub fn outcome(&self, state: State) {
-        self.outcomes.with_label_values(&[state.as_label()]).inc();
+        self.outcomes.of(state).inspect(|counter| counter.inc());
     }
 
     /// Counts the time of one operation on the index.
     pub fn dedup_op(&self, op: Op, took: Duration) {
-        self.dedup_duration.with_label_values(&[op.as_label()]).observe(took.as_secs_f64());
+        self.dedup_duration.of(op).inspect(|histogram| histogram.observe(took.as_secs_f64()));
     }
 
     /// Counts one request or connection that was turned away.
     pub fn shed(&self, reason: Shed) {
-        self.shed.with_label_values(&[reason.as_label()]).inc();
+        self.shed.of(reason).inspect(|counter| counter.inc());
     }
 
     /// Says whether a dependency is as it should be.
@@ -265,27 +269,27 @@ impl Metrics {
     /// Counts one authentic record of a tenant: by name for the first [`TENANTS_BY_NAME`], as
     /// [`OTHER_TENANTS`] for the rest (and for a tenant that happens to be called so).
     pub fn count_tenant(&self, tenant: &Tenant) {
-        self.tenant(tenant).inc();
+        self.with_tenant(tenant, IntCounter::inc);
     }
 
-    fn tenant(&self, tenant: &Tenant) -> IntCounter {
+    fn with_tenant(&self, tenant: &Tenant, count: impl Fn(&IntCounter)) {
         let full = |tenants: &HashMap<Tenant, IntCounter>| tenants.len() >= TENANTS_BY_NAME;
         {
             // A poisoned map is as good as before: it only ever gains whole entries.
             let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(counter) = tenants.get(tenant) {
-                return counter.clone();
+                return count(counter);
             }
             if full(&tenants) || tenant.as_str() == OTHER_TENANTS {
-                return self.other_tenants.clone();
+                return count(&self.other_tenants);
             }
         }
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
         if full(&tenants) && !tenants.contains_key(tenant) {
-            return self.other_tenants.clone();
+            return count(&self.other_tenants);
         }
         let named = || self.tenant_records.with_label_values(&[tenant.as_str()]);
-        tenants.entry(tenant.clone()).or_insert_with(named).clone()
+        count(tenants.entry(tenant.clone()).or_insert_with(named));
     }
 
     /// Where to ask how many lines of the service's own log were dropped so far. Set once; later

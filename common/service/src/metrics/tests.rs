@@ -56,6 +56,8 @@ fn events_move_their_series_and_no_other() {
     metrics.outcome(State::Settled);
     metrics.shed(Shed::Queue);
     metrics.dedup_op(Op::Apply, Duration::from_micros(30));
+    metrics.dedup_op(Op::Lookup, Duration::from_micros(3));
+    metrics.dedup_op(Op::Lookup, Duration::from_micros(30));
     metrics.set_ready("log", true);
     metrics.set_ready("disk", false);
     metrics.watch_dropped_lines(|| 7);
@@ -70,6 +72,9 @@ fn events_move_their_series_and_no_other() {
         (r#"flk_outcomes_total{state="settled"}"#, 1.0),
         (r#"flk_shed_total{reason="queue"}"#, 1.0),
         (r#"dedup_operation_duration_seconds_count{op="apply"}"#, 1.0),
+        (r#"dedup_operation_duration_seconds_count{op="lookup"}"#, 2.0),
+        (r#"dedup_operation_duration_seconds_bucket{op="lookup",le="0.000005"}"#, 1.0),
+        (r#"dedup_operation_duration_seconds_count{op="settle"}"#, 0.0),
         (r#"flk_ready{check="log"}"#, 1.0),
         (r#"flk_ready{check="disk"}"#, 0.0),
         (names::LOG_LINES_DROPPED, 7.0),
