@@ -226,6 +226,21 @@ fn a_dry_run_counts_and_says_what_would_now_be_accepted() {
 }
 
 #[test]
+fn a_dry_run_that_judges_nothing_asks_for_no_key() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(Making::signed(), dir.path());
+    let without_key = |args: &[&str]| {
+        let mut command = flk(dir.path());
+        command.env_remove("PCS_HMAC_KEY").args(["replay", "--dry-run"]).args(args);
+        Ran::of(command.output().unwrap())
+    };
+    assert!(without_key(&[]).exits(0).out.starts_with("11 records"));
+    assert_eq!(without_key(&["--code", "bad_signature", "--json"]).exits(0).json()[0]["records"], json!(1));
+    // A key is named where one is needed.
+    without_key(&["--refused"]).refuses(2, &["PCS_HMAC_KEY"]);
+}
+
+#[test]
 fn what_is_not_done_here_is_refused_in_a_sentence() {
     let dir = tempfile::tempdir().unwrap();
     fill(Making::signed(), dir.path());

@@ -210,11 +210,11 @@ impl Judging {
     }
 }
 
-/// The data directory alone, for commands that read a log.
+/// The data directory alone, for commands that read a log, whatever else they could be given.
 ///
 /// # Errors
 /// [`SettingsError`], where it can not be a directory's path.
-pub fn data_dir(flags: &Flags<DataDirOnly>) -> Result<PathBuf, SettingsError> {
+pub fn data_dir<W>(flags: &Flags<W>) -> Result<PathBuf, SettingsError> {
     let env = |name: &str| std::env::var_os(name);
     Reader::new(Given { flags: &flags.given, env: &env }).get(&definitions::DATA_DIR, values::directory)
 }

@@ -20,20 +20,25 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Selection {
     pub(super) range: Range,
-    pub(super) refused: bool,
     pub(super) code: Option<Code>,
 }
 
-/// Counts them. Refused ones are judged as they would be if they came now.
-pub(super) fn run(reader: &LogReader, selection: Selection, judge: Judge, json: bool) -> Result<ExitCode, Failure> {
-    let Selection { range, refused, code } = selection;
+/// Counts them. With a judge only refused ones, and judged as they would be if they came now.
+pub(super) fn run(
+    reader: &LogReader,
+    selection: Selection,
+    judge: Option<Judge>,
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    let Selection { range, code } = selection;
+    let refused = judge.is_some();
     let scan = Scan { from: range.from, to: range.to, state: refused.then_some(State::Refused), code };
     let now = clock::now();
     let mut count = Count::default();
     let progress = Progress::new("reading", range.from, range.to.min(reader.next()?));
     reader.scan(&scan, |record| {
         progress.at(record.origin.position.offset);
-        count.add(&record, refused.then(|| judge.today(&record, now).code));
+        count.add(&record, judge.as_ref().map(|judge| judge.today(&record, now).code));
         Ok::<_, Failure>(true)
     })?;
     drop(progress);

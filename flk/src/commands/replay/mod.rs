@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use flk_contract::Code;
 use flk_log::embedded::LogReader;
-use flk_service::settings::{Flags, Judging, JudgingOnly};
+use flk_service::settings::{self, Flags, Judging, JudgingOnly};
 
 use self::judging::Judge;
 use crate::{
@@ -34,7 +34,7 @@ Exit codes of --verify:
   3  what could be judged comes to the same, but a key is unknown here, or signing was off then
 
 --dry-run says what re-driving a range would send again, and with --refused, how many of those
-records would be accepted if they came now (after a missing key was added, say).
+records would be accepted if they came now (after a missing key was added, say). Only that needs keys.
 
 Examples:
   flk replay --verify --data-dir data
@@ -84,18 +84,22 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
              pass their bodies (body_base64 of flk wal dump --body, decoded) to flk pcs submit",
         ));
     }
-    let Judging { data_dir, signing, keys, warnings } = Judging::load(&args.judging).map_err(Failure::mistake)?;
-    for warning in warnings {
-        output::note(|err| writeln!(err, "{0}flk:{0:#} {1}", style::WARN, output::printable(&warning)));
-    }
+    // Counting needs no key, so none is asked for.
+    let (data_dir, judge) = if args.verify || args.refused {
+        let Judging { data_dir, signing, keys, warnings } = Judging::load(&args.judging).map_err(Failure::mistake)?;
+        for warning in warnings {
+            output::note(|err| writeln!(err, "{0}flk:{0:#} {1}", style::WARN, output::printable(&warning)));
+        }
+        (data_dir, Some(Judge::new(signing, keys)))
+    } else {
+        (settings::data_dir(&args.judging).map_err(Failure::mistake)?, None)
+    };
     let reader = LogReader::open(&data_dir).map_err(refused)?;
     let offset = |when: Option<When>, open: i64| when.map_or(Ok(open), |when| when.offset(&reader));
     let range = Range { from: offset(args.from_time, 0)?, to: offset(args.to_time, i64::MAX)? };
-    let judge = Judge::new(signing, keys);
-    if args.verify {
-        verify::run(&reader, range, judge, args.json)
-    } else {
-        let selection = dry_run::Selection { range, refused: args.refused, code: args.code };
-        dry_run::run(&reader, selection, judge, args.json)
+    match judge {
+        Some(judge) if args.verify => verify::run(&reader, range, judge, args.json),
+        // With a judge it is about what was refused.
+        judge => dry_run::run(&reader, dry_run::Selection { range, code: args.code }, judge, args.json),
     }
 }
