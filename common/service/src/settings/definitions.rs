@@ -143,8 +143,9 @@ settings! {
          (30 s by default in Kubernetes).";
 
     DATA_DIR = "WAL_DIR" Open("data-dir"), "DIR", Storage, Value("data"),
-        "Directory of the log and its index; made where it is missing",
-        "Put it on a disk that survives the machine or container: it holds every record. One process owns it.";
+        "Directory of the log and its index",
+        "The service makes it where it is missing; every other command needs one that a service has made. Put it on a \
+         disk that survives the machine or container: it holds every record. One service owns it.";
     RETENTION = "FLK_RETENTION" Open("retention"), "DURATION", Storage, Value("16d"),
         "How long records are kept, at least 14d",
         "Longer for audits and replays; the disk grows with it. Below 14 days a settled id could be settled again.";

@@ -226,6 +226,9 @@ mod tests {
         let help = help::<Stat>();
         assert!(help.contains("--data-dir") && !help.contains("--port") && !help.contains("PCS_HMAC_KEY"), "{help}");
         assert!(Stat::try_parse_from(["stat", "--port", "1"]).is_err());
+        // It makes no directory, so it does not say that it does.
+        assert!(!Stat::command().render_help().to_string().contains("made"), "{help}");
+        assert!(help.contains("every other command needs one"), "{help}");
         let given = Stat::try_parse_from(["stat", "--data-dir", "d"]).unwrap().flags.given;
         assert_eq!(given.len(), 1);
     }
