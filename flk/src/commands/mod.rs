@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod config;
 pub mod demo;
+mod facts;
 pub mod health;
 pub mod keygen;
 pub mod man;

@@ -2,12 +2,13 @@
 
 use std::{io, process::ExitCode};
 
-use flk_contract::{LogTime, Nano, Settled, Tenant, limits::WINDOW, settle::stands, signals::Regime, wire::ResultBody};
+use flk_contract::{LogTime, Settled, Tenant, limits::WINDOW, settle::stands, wire::ResultBody};
 use serde::Serialize;
 
 use super::row::colour;
 use crate::{
     Failure, clock,
+    commands::facts,
     data_dir::{DataDir, age},
     output::{self, Align, Cell, Table, style},
 };
@@ -86,8 +87,6 @@ fn words(out: &mut dyn io::Write, settled: &Settled, state: Standing, until: Log
     let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
     let mut row = |name: &str, cell: Cell| table.row([Cell::new(name, style::DIM), cell]);
     let at = &settled.origin;
-    row("pcs_id", (&*body.pcs_id).into());
-    row("tenant", body.tenant.as_str().into());
     row(
         "state",
         match state {
@@ -99,17 +98,7 @@ fn words(out: &mut dyn io::Write, settled: &Settled, state: Standing, until: Log
     if !body.reason.is_empty() {
         row("reason", body.reason.as_str().into());
     }
-    let number = |n: Option<Nano>| n.map_or_else(|| "none".into(), |n| n.to_string());
-    row("D_hat", format!("{} claimed, {} recomputed", body.d_hat, number(body.recomputed_d_hat)).into());
-    row("budget", format!("{} recomputed", number(body.recomputed_budget)).into());
-    row("regime", body.regime.map_or("none", Regime::as_str).into());
-    row("payload_sha256", body.payload_sha256.to_string().into());
-    row("content_sha256", body.content_sha256.to_string().into());
-    let signed = match (&body.key_id, body.signed) {
-        (Some(key), Some(form)) => format!("{form}, with the key {key}"),
-        _ => "not checked: signing was off".to_owned(),
-    };
-    row("signed", signed.into());
+    facts::rows(&settled.facts, &mut row);
     row("settled", format!("{}, {}", at.appended_at, age(at.appended_at)).into());
     let place = &at.position;
     row("origin", format!("{}/{}/{}/{}", place.log, place.topic, place.partition, place.offset).into());

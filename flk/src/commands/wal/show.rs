@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode};
 
-use flk_contract::{Digest, LogId, Nano, signals::Regime, wire::State};
+use flk_contract::{Digest, LogId, wire::State};
 use flk_log::{
     StoredRecord,
     embedded::{LogReader, PARTITION, TOPIC},
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     Failure,
+    commands::facts,
     data_dir::{DataDir, age, size},
     output::{self, Align, Cell, Table, style},
 };
@@ -123,19 +124,7 @@ fn words(out: &mut dyn io::Write, stored: &StoredRecord) -> io::Result<()> {
             row("reason", verdict.reason.as_str().into());
         }
         if let Some(facts) = &verdict.facts {
-            let number = |n: Option<Nano>| n.map_or_else(|| "not reached".into(), |n| n.to_string());
-            row("pcs_id", (&*facts.pcs_id).into());
-            row("tenant", facts.tenant.as_str().into());
-            row("D_hat", format!("{} claimed, {} recomputed", facts.d_hat, number(facts.recomputed_d_hat)).into());
-            row("budget", format!("{} recomputed", number(facts.recomputed_budget)).into());
-            row("regime", format!("{} derived", facts.regime.map_or("not reached", Regime::as_str)).into());
-            row("payload_sha256", facts.payload_sha256.to_string().into());
-            row("content_sha256", facts.content_sha256.to_string().into());
-            let signed = match (&facts.key_id, facts.signed) {
-                (Some(key), Some(form)) => format!("{form}, with the key {key}"),
-                _ => "not checked: signing was off".to_owned(),
-            };
-            row("signed", signed.into());
+            facts::rows(facts, &mut row);
         }
     }
     let beside = [("claimed tenant", &record.tenant), ("request", &record.request_id), ("trace", &record.traceparent)];
