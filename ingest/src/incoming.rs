@@ -79,9 +79,18 @@ fn is_traceparent(value: &str) -> bool {
         && flags.is_some()
 }
 
+/// Said to whoever gives `X-Tenant-Id` twice, also where both are the same: which of them a proxy
+/// or a log on the way has believed can not be known.
+const TENANT_REPEATED: &str = "X-Tenant-Id was given more than once; give it once, or leave it out";
+
 /// `X-Tenant-Id` of a submission, as it came: which tenants there are is not decided here.
 /// Several are joined, so that they match none, and what is too long to be a tenant is cut to
 /// something that still is.
+///
+/// What can not be a tenant goes into the log too, with the record: every record that is let in is
+/// kept as evidence, and judged by the same rules however it came. So a submission that names none
+/// is refused by its verdict (`bad_signature` with keys, `malformed` without signing), and only a
+/// GET, which leaves nothing behind, by [`Kind::BadTenant`].
 pub(crate) fn tenant_claimed(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(TENANT_ID).iter();
     let lossy = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -94,13 +103,26 @@ pub(crate) fn tenant_claimed(headers: &HeaderMap) -> Option<String> {
     Some(claimed)
 }
 
+/// What a submission was refused for, and its tenant with it if that was given twice.
+pub(crate) fn with_tenant_repeated(refusal: Refusal, headers: &HeaderMap) -> Refusal {
+    let may_be_why = matches!(refusal.kind, Kind::Malformed | Kind::BadSignature);
+    if may_be_why && is_tenant_repeated(headers) { refusal.also(TENANT_REPEATED) } else { refusal }
+}
+
 /// The tenant that a GET is about.
 ///
 /// # Errors
 /// [`Kind::BadTenant`] for what can not be a tenant.
 pub(crate) fn tenant_named(headers: &HeaderMap) -> Result<Tenant, Refusal> {
     let Some(name) = tenant_claimed(headers) else { return Ok(Tenant::default_tenant()) };
-    Tenant::new(&name).map_err(|_| Refusal::new(Kind::BadTenant))
+    Tenant::new(&name).map_err(|_| {
+        let refusal = Refusal::new(Kind::BadTenant);
+        if is_tenant_repeated(headers) { refusal.detail(TENANT_REPEATED) } else { refusal }
+    })
+}
+
+fn is_tenant_repeated(headers: &HeaderMap) -> bool {
+    headers.get_all(TENANT_ID).iter().nth(1).is_some()
 }
 
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {

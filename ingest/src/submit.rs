@@ -93,7 +93,7 @@ pub(crate) async fn submit(
                 line.known.tenant = Some(facts.tenant.clone());
             }
             line.known.state = Some(decided.state);
-            told(&decided, wal)?
+            told(&decided, wal).map_err(|refusal| incoming::with_tenant_repeated(refusal, &parts.headers))?
         }
         (None, Late::Pending) => pending(wal)?,
         (None, Late::Refuse) => return Err(Refusal::new(Kind::VerdictLate).at(wal)),

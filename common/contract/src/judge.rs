@@ -37,7 +37,7 @@ pub fn judge(body: &[u8], at: LogTime, tenant: Option<&str>, signing: Signing, k
     let signed = Signed::of(&record);
     let held = match signature::verify(record.sig.as_deref(), &signed, at, tenant, signing, keys) {
         Ok(held) => held,
-        Err(error) => return refuse(Code::BadSignature, error.to_string()),
+        Err(error) => return refuse(Code::BadSignature, error.told()),
     };
     let mut recomputed = Recomputed::default();
     let failed = Check::ALL.into_iter().find(|check| !check.holds(&record, &mut recomputed));

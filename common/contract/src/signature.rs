@@ -96,6 +96,11 @@ pub struct Held {
     pub form: Option<Form>,
 }
 
+/// Everything that it can be where a signature is one and holds under no key.
+const NO_KEY_HOLDS: &str = "sig does not hold under any key that is valid at the record's time: the record was changed \
+                            after signing, or signed with another key or form, or the key's window has not begun or \
+                            has ended, or the tenant named beside the record is not the key's";
+
 /// Why a record is not authentic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthentic {
@@ -118,6 +123,18 @@ pub enum Unauthentic {
         "sig does not hold under any valid key: the record was changed after signing, or signed with another key or form"
     )]
     NoneHolds,
+}
+
+impl Unauthentic {
+    /// What whoever sent the record is told. Where a signature is one and holds under no key, the
+    /// words are the same whatever the reason: whoever has no key must not learn which tenants
+    /// there are and when they have keys.
+    pub fn told(self) -> String {
+        match self {
+            Self::NoKey | Self::NoneHolds => NO_KEY_HOLDS.to_owned(),
+            Self::Unsigned | Self::NotBase64 | Self::Length(_) => self.to_string(),
+        }
+    }
 }
 
 /// Finds the key and form under which a record's signature holds. Every valid key is tried (of the

@@ -28,8 +28,10 @@ pub(super) fn of(route: Route) -> Vec<Parameter> {
 }
 
 const SUBMITTED: &str = "With signing on: if sent, it must be the tenant of the key, else 401. With signing off: the \
-                         tenant, `default` when absent.";
-const ASKED_FOR: &str = "The tenant whose result is asked for; `default` when absent.";
+                         tenant, `default` when absent; what can not be one is judged `malformed`, 400, since it is \
+                         kept with the record. At most once.";
+const ASKED_FOR: &str = "The tenant whose result is asked for; `default` when absent; `bad_tenant`, 400, for what can \
+                         not be one. At most once.";
 
 fn tenant(about: &str) -> Parameter {
     let name = string().pattern(Some(format!("^[A-Za-z0-9._-]{{1,{TENANT_BYTES_MAX}}}$")));

@@ -50,6 +50,14 @@ impl Refusal {
         self
     }
 
+    /// Says something else to change too.
+    #[must_use]
+    pub fn also(self, more: &str) -> Self {
+        let detail = self.detail.as_deref().unwrap_or(self.kind.row().detail);
+        let detail = format!("{detail}; {more}");
+        self.detail(detail)
+    }
+
     /// Says where the record is.
     #[must_use]
     pub fn at(mut self, wal: Origin) -> Self {

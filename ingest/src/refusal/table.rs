@@ -29,7 +29,8 @@ kinds! {
     NotFound,
     /// The path is there, the method is not.
     MethodNotAllowed,
-    /// `X-Tenant-Id` of a GET can not be a tenant.
+    /// `X-Tenant-Id` of a GET can not be a tenant. With a submission such a name is not refused
+    /// here: it is judged with the record, whose code is then one of the verdict's.
     BadTenant,
     /// The id is not settled, or its result no longer stands.
     NotSettled,
@@ -195,7 +196,12 @@ impl Kind {
             ),
             Self::BadSignature => Row {
                 challenge: Some("PCS-Signature realm=\"pcs\""),
-                ..fault(401, "bad_signature", "Not authentic", "sign the record with a key of this service")
+                ..fault(
+                    401,
+                    "bad_signature",
+                    "Not authentic",
+                    "sign the record with a key of this service, inside the key's window, and name its tenant or none",
+                )
             },
             Self::Internal => Row {
                 level: Level::ERROR,

@@ -62,10 +62,12 @@ async fn the_header_names_the_tenant_of_a_result() {
     let found = result().header("x-tenant-id", "team-a").to(&service).await;
     assert_eq!((found.status, &found.json()["tenant"]), (200, &json!("team-a")));
     for bad in ["", "team a", "team-a,team-a", &"x".repeat(65)] {
-        result().header("x-tenant-id", bad).to(&service).await.problem(400, "bad_tenant");
+        let problem = result().header("x-tenant-id", bad).to(&service).await.problem(400, "bad_tenant");
+        assert!(problem["detail"].as_str().unwrap().contains("1 to 64"), "{problem}");
     }
     let twice = result().header("x-tenant-id", "team-a").header("x-tenant-id", "team-a");
-    twice.to(&service).await.problem(400, "bad_tenant");
+    let problem = twice.to(&service).await.problem(400, "bad_tenant");
+    assert!(problem["detail"].as_str().unwrap().contains("X-Tenant-Id was given more than once"), "{problem}");
 }
 
 #[tokio::test]

@@ -171,10 +171,11 @@ async fn with_keys_the_tenant_is_the_keys_and_what_is_sent_must_be_it() {
     assert_eq!(right.status, 200);
     for wrong in ["default", "TEAM-A", "", "team-a,team-a", "team a"] {
         let reply = Call::post(other("c")).header("x-tenant-id", wrong).to(&service).await;
-        reply.problem(401, "bad_signature");
+        assert!(!says_twice(&reply.problem(401, "bad_signature")), "{wrong}");
     }
     let twice = Call::post(other("c")).header("x-tenant-id", "team-a").header("x-tenant-id", "team-a");
-    twice.to(&service).await.problem(401, "bad_signature");
+    let problem = twice.to(&service).await.problem(401, "bad_signature");
+    assert!(says_twice(&problem), "{problem}");
     assert_eq!(service.memory.taken().last().unwrap().tenant.as_deref(), Some("team-a,team-a"));
     assert_eq!(Call::post(other("c")).to(&service).await.status, 200, "what was refused took nothing");
 }
@@ -186,7 +187,18 @@ async fn without_signing_the_header_names_the_tenant() {
     assert_eq!((&named["tenant"], &named["key_id"], &named["signed"]), (&json!("team-b"), &Value::Null, &Value::Null));
     let unnamed = Call::post(good("a")).to(&service).await.json();
     assert_eq!((&unnamed["tenant"], &unnamed["duplicate"]), (&json!("default"), &json!(false)));
-    Call::post(good("a")).header("x-tenant-id", "no tenant").to(&service).await.problem(400, "malformed");
+    // Kept with the record, and so judged with it; a GET leaves nothing behind.
+    let problem = Call::post(good("a")).header("x-tenant-id", "no tenant").to(&service).await.problem(400, "malformed");
+    assert!(problem["wal"].is_object() && !says_twice(&problem), "{problem}");
+    assert_eq!(service.memory.taken().last().unwrap().tenant.as_deref(), Some("no tenant"));
+    Call::get("/v1/pcs/x").header("x-tenant-id", "no tenant").to(&service).await.problem(400, "bad_tenant");
+    let twice = Call::post(good("a")).header("x-tenant-id", "team-b").header("x-tenant-id", "team-b");
+    let problem = twice.to(&service).await.problem(400, "malformed");
+    assert!(says_twice(&problem), "{problem}");
+}
+
+fn says_twice(problem: &Value) -> bool {
+    problem["detail"].as_str().unwrap().contains("X-Tenant-Id was given more than once")
 }
 
 #[tokio::test]

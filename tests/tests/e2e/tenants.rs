@@ -56,6 +56,10 @@ fn a_tenant_that_is_named_has_to_be_that_of_the_key() {
     }
     let twice = Request::submit(&pcs).header("X-Tenant-Id", "acme").header("X-Tenant-Id", "globex");
     let _ = service.call(&twice).expect(401);
+    let equal = Request::submit(&pcs).header("X-Tenant-Id", "acme").header("X-Tenant-Id", "acme");
+    let answer = service.call(&equal).expect(401);
+    let detail = answer.field("detail");
+    assert!(detail.as_str().unwrap().contains("X-Tenant-Id was given more than once"), "{answer}");
     assert_eq!(submit_as(&service, "acme", &pcs).expect(200).field("duplicate"), false, "nothing had been taken");
     // Replayed under the same log: the claim is kept beside the record.
     let stored = flk_tests::log::records(service.data());
@@ -104,6 +108,46 @@ fn a_key_holds_in_its_window_and_not_outside() {
 }
 
 #[test]
+fn a_signature_that_does_not_hold_is_told_in_the_same_words_whatever_the_reason() {
+    let setup = Setup::bare().env("TOKEN_RATE", "0");
+    let keys = json!({"keys": [
+        {"tenant": "old", "alg": "hmac", "key": "retired", "not_after": "2020-01-01T00:00:00Z"},
+        {"tenant": "t", "alg": "hmac", "key": "current"},
+        {"tenant": "t", "alg": "hmac", "key": "future", "not_before": "2999-01-01T00:00:00Z"},
+    ]});
+    let file = setup.file("keys.json", keys.to_string());
+    let service = setup.env("PCS_KEYS_FILE", file).start();
+    let signed = |key| Pcs::unique().signed(Sign::Hmac(key, HmacForm::PayloadDigest));
+    let refused = |tenant: &str, pcs: Pcs| {
+        let request = match tenant {
+            "" => Request::submit(&pcs),
+            tenant => Request::submit(&pcs).header("X-Tenant-Id", tenant),
+        };
+        let answer = service.call(&request).expect(401);
+        assert_eq!(answer.code(), "bad_signature", "{answer}");
+        answer.field("detail").as_str().unwrap().to_owned()
+    };
+    // Nobody learns from it which keys and tenants there are, and when they hold; an honest client
+    // learns what it may have been.
+    let words = refused("", signed("nobody's"));
+    for cause in ["changed after signing", "another key", "window", "tenant"] {
+        assert!(words.contains(cause), "{cause}: {words}");
+    }
+    for (tenant, pcs) in [
+        ("", signed("retired")),
+        ("", signed("future")),
+        ("", signed("current").with("D_hat", 1.9)),
+        ("old", signed("retired")),
+        ("old", signed("current")),
+        ("nowhere", signed("current")),
+        ("not a name", signed("current")),
+        ("t", signed("nobody's")),
+    ] {
+        assert_eq!(refused(tenant, pcs), words, "{tenant}");
+    }
+}
+
+#[test]
 fn keys_of_the_environment_and_of_the_file_hold_side_by_side() {
     let service = two_tenants().env("PCS_HMAC_KEY", "of the environment").start();
     let answer = service.submit(Pcs::unique().signed(Sign::Hmac("of the environment", HmacForm::Payload))).expect(200);
@@ -121,5 +165,8 @@ fn with_signing_off_the_header_names_the_tenant() {
     assert_eq!((answer.field("tenant"), answer.field("duplicate")), ("acme".into(), false.into()));
     assert_eq!(result_of(&service, "acme", &pcs).expect(200).field("tenant"), "acme");
     assert_eq!(service.result(pcs.id()).expect(200).field("tenant"), "default");
-    assert_eq!(submit_as(&service, "not a name", &pcs).expect(400).code(), "malformed");
+    // Kept with the record, and so judged with it; a GET leaves nothing behind.
+    let refused = submit_as(&service, "not a name", &pcs).expect(400);
+    assert_eq!((refused.code().as_str(), refused.field("wal").is_object()), ("malformed", true), "{refused}");
+    assert_eq!(result_of(&service, "not a name", &pcs).expect(400).code(), "bad_tenant");
 }
