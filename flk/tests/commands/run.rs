@@ -15,6 +15,7 @@ use serde_json::Value;
 pub(crate) struct Run {
     command: Command,
     stdin: Vec<u8>,
+    open: bool,
 }
 
 /// What came of it.
@@ -27,7 +28,7 @@ pub(crate) struct Ran {
 pub(crate) fn flk<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flk"));
     command.args(args).env_clear();
-    Run { command, stdin: Vec::new() }
+    Run { command, stdin: Vec::new(), open: false }
 }
 
 impl Run {
@@ -41,16 +42,24 @@ impl Run {
         self
     }
 
+    /// Its input goes on after these bytes, and does not end.
+    pub(crate) fn open_stdin(self, bytes: impl Into<Vec<u8>>) -> Self {
+        Self { open: true, ..self.stdin(bytes) }
+    }
+
     pub(crate) fn ran(mut self) -> Ran {
         let mut child =
             self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
-        let stdin = self.stdin;
+        let (stdin, open) = (self.stdin, self.open);
         // From a thread: a child that writes before it has read all must not wait for us. One that
         // does not read its input is no fault.
-        let writer = thread::spawn(move || drop(input.write_all(&stdin)));
+        let writer = thread::spawn(move || {
+            let _ = input.write_all(&stdin);
+            open.then_some(input)
+        });
         let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-        writer.join().unwrap();
+        drop(writer.join().unwrap());
         Ran {
             code: status.code().unwrap(),
             stdout: String::from_utf8(stdout).unwrap(),

@@ -216,6 +216,10 @@ fn retries_are_bounded_and_the_rest_is_not_sent() {
     assert_eq!((answers.len(), &answers[0]["outcome"]), (1, &"failed".into()));
     assert!(answers[0]["detail"].as_str().unwrap().starts_with("the log is away"), "{}", answers[0]);
     assert!(summary["stopped"].as_str().unwrap().contains("sent again"), "{summary}");
+    let counts = ["documents", "failed", "unsent"].map(|name| summary[name].as_u64().unwrap());
+    assert_eq!((counts, &summary["unread"]), ([50, 1, 49], &false.into()), "{summary}");
+    let words = submit(&stub, &["--retries", "0", "-"], &input).stdout;
+    assert!(words.lines().any(|line| line.starts_with("not sent") && line.contains("49")), "{words}");
     // A wait longer than anybody is ready for is not begun.
     let stub = Stub::new([(503, Some("3600"), json!({}))]);
     let ran = submit(&stub, &["--json", "-"], "{}");
@@ -252,6 +256,28 @@ fn a_document_larger_than_a_record_may_be_is_said_plainly_and_the_others_are_sen
         ran.stderr,
         "standard input:2: not sent: it has 1048578 bytes, and a record has at most 1048576 (1 MiB)\n"
     );
+}
+
+#[test]
+fn what_was_not_sent_is_no_failure_of_the_service() {
+    let stub = Stub::new([judged(200, "ok", true)]);
+    let ran = submit(&stub, &["--json", "-"], &format!("{{}}\n\"{}\"\n", "x".repeat(1024 * 1024)));
+    assert_eq!(ran.code, 1);
+    let (answers, summary) = lines(&ran);
+    assert_eq!((&answers[1]["outcome"], &answers[1]["attempts"]), (&"unsent".into(), &0.into()));
+    let counts = ["documents", "accepted", "refused", "failed", "unsent"].map(|name| summary[name].as_u64().unwrap());
+    assert_eq!(counts, [2, 1, 0, 0, 1], "{summary}");
+    assert_eq!(summary["by"].as_array().unwrap().len(), 1, "only answers have a status: {summary}");
+}
+
+#[test]
+fn an_input_that_does_not_end_is_counted_as_far_as_it_came_and_that_is_said() {
+    let stub = Stub::new([(503, Some("3600"), json!({}))]);
+    let args = ["pcs", "submit", "--endpoint", &stub.address, "--in-flight", "1", "--json", "-"];
+    let ran = flk(args).open_stdin("{}\n".repeat(5)).ran();
+    assert_eq!(ran.code, 1);
+    let summary = lines(&ran).1;
+    assert_eq!((&summary["unsent"], &summary["unread"]), (&4.into(), &true.into()), "{summary}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use serde::Serialize;
 use self::{
     client::{Client, End, Patience},
     documents::{Body, Document, Wanted, split},
-    tally::{Line, Outcome, Tally},
+    tally::{Left, Line, Outcome, Tally},
 };
 use crate::{Failure, environment, files, http, output};
 
@@ -35,8 +35,9 @@ mod tally;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A file that is one JSON object is one document, also over many lines; any other file is NDJSON, one
-document a line. Bytes are sent as they are, also what is no JSON. Exits with 0 only if all were
-accepted (a duplicate of a settled record is), else with 1. Sending again is always safe.
+document a line. Bytes are sent as they are, also what is no JSON; only a document over 1 MiB, which
+can be no record, is not sent. Exits with 0 only if all were accepted (a duplicate of a settled record
+is), else with 1. Sending again is always safe.
 
 Examples:
   flk pcs submit --endpoint http://127.0.0.1:8080 pcs.json
@@ -75,6 +76,8 @@ const DELIVERY: &str = "Delivery";
 const SHOWN_MAX: u64 = 20;
 /// How often whoever waits for a document looks up whether it still should.
 const LOOK_UP: Duration = Duration::from_millis(100);
+/// How long what is left of the input is counted when sending has stopped: a pipe may never end.
+const COUNT_MAX: Duration = Duration::from_secs(2);
 
 /// Sends, and reports.
 ///
@@ -96,14 +99,11 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let in_flight = usize::from(args.in_flight);
     let client = Client::new(url, args.tenant, in_flight, patience);
     let mut report = Report::new(args.json);
-    let stop = Arc::new(Stop::default());
+    let stop = Stop::default();
     let (documents, waiting) = mpsc::sync_channel(in_flight);
     let waiting = Mutex::new(waiting);
     // Not in the scope: it may wait for an input that never goes on when all else has ended.
-    let reader = thread::spawn({
-        let stop = stop.clone();
-        move || read(inputs, &documents, &stop)
-    });
+    let reader = thread::spawn(move || read(inputs, &documents));
     thread::scope(|scope| {
         let (answers, answered) = mpsc::channel();
         for _ in 0..in_flight {
@@ -116,19 +116,40 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             .try_for_each(|line| report.add(&line))
             .inspect_err(|_| stop.ask("the output can not be written"))
     })?;
-    if !stop.asked() {
-        // Nobody delivers any more because there is nothing left to read.
+    let mut left = count(&waiting, COUNT_MAX);
+    if !left.unread {
+        // It has ended: nobody hands on any more.
         let unread = reader.join().unwrap_or_else(|_| Some("reading failed inside; please report it".to_owned()));
+        left.unread = unread.is_some();
         unread.iter().for_each(|why| stop.ask(why));
     }
+    report.tally.add_unsent(left);
     report.finish(stop.reason())
 }
 
+/// Counts the documents that nobody sends any more, until there are no more or that much time has
+/// passed. Whoever reads them ends when it next has one, or with the process.
+fn count(waiting: &Mutex<mpsc::Receiver<Document>>, at_most: Duration) -> Left {
+    let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    let deadline = Instant::now() + at_most;
+    let mut documents = 0;
+    loop {
+        match waiting.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(_) => documents += 1,
+            Err(error) => return Left { documents, unread: error == mpsc::RecvTimeoutError::Timeout },
+        }
+        // One that is always ready would be taken after the deadline too.
+        if Instant::now() >= deadline {
+            return Left { documents, unread: true };
+        }
+    }
+}
+
 /// Hands on document after document. Says why where an input can not be read to its end.
-fn read(inputs: Vec<PathBuf>, documents: &mpsc::SyncSender<Document>, stop: &Stop) -> Option<String> {
+fn read(inputs: Vec<PathBuf>, documents: &mpsc::SyncSender<Document>) -> Option<String> {
     let mut each = |document| match documents.send(document) {
-        Ok(()) if !stop.asked() => Wanted::More,
-        _ => Wanted::Enough,
+        Ok(()) => Wanted::More,
+        Err(_) => Wanted::Enough,
     };
     for path in inputs {
         // One at a time: there may be more files than a process may have open.

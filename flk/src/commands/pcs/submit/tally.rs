@@ -30,6 +30,8 @@ pub(super) enum Outcome {
     Refused,
     /// There is no final answer.
     Failed,
+    /// It was not sent, so the service knows nothing of it.
+    Unsent,
 }
 
 /// One document's answer, as `--json` prints it.
@@ -88,6 +90,7 @@ impl Line {
     pub(super) fn too_large(place: &Place, bytes: u64) -> Self {
         let most = flk_contract::limits::BODY_BYTES_MAX;
         Self {
+            outcome: Outcome::Unsent,
             detail: Some(format!("not sent: it has {bytes} bytes, and a record has at most {most} (1 MiB)")),
             ..Self::of(place, Sent { attempts: 0, end: End::Silence { why: String::new() } })
         }
@@ -140,6 +143,14 @@ impl Line {
     }
 }
 
+/// What is left of the input when sending stops.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Left {
+    pub(super) documents: u64,
+    /// There may be more: the input could not be read to its end, or not in time.
+    pub(super) unread: bool,
+}
+
 /// All of it, counted.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Tally {
@@ -150,6 +161,10 @@ pub(super) struct Tally {
     conflict: u64,
     refused: u64,
     failed: u64,
+    /// Too large, or still in the input when sending stopped.
+    unsent: u64,
+    /// The input was not read to its end: there may be more that was not sent.
+    unread: bool,
     retries: u64,
     seconds: f64,
     /// Why nothing more was sent before the end of the input.
@@ -177,8 +192,20 @@ impl Tally {
             Outcome::Conflict => &mut self.conflict,
             Outcome::Refused => &mut self.refused,
             Outcome::Failed => &mut self.failed,
+            Outcome::Unsent => {
+                // There is no answer to count.
+                self.unsent += 1;
+                return;
+            }
         } += 1;
         *self.counts.entry((line.status, line.code.clone())).or_default() += 1;
+    }
+
+    /// What was still in the input when sending stopped.
+    pub(super) fn add_unsent(&mut self, left: Left) {
+        self.documents += left.documents;
+        self.unsent += left.documents;
+        self.unread |= left.unread;
     }
 
     pub(super) fn finish(&mut self, took: Duration, stopped: Option<String>) {
@@ -203,8 +230,15 @@ impl Tally {
 
     /// How it goes, in one line.
     pub(super) fn progress(&self) -> String {
-        let mut text = format!("{} answered, {} accepted", grouped(self.documents), grouped(self.accepted));
-        for (count, word) in [(self.conflict, "in conflict"), (self.refused, "refused"), (self.failed, "failed")] {
+        let answered = self.documents - self.unsent;
+        let mut text = format!("{} answered, {} accepted", grouped(answered), grouped(self.accepted));
+        let others = [
+            (self.conflict, "in conflict"),
+            (self.refused, "refused"),
+            (self.failed, "failed"),
+            (self.unsent, "not sent"),
+        ];
+        for (count, word) in others {
             if count > 0 {
                 text += &format!(", {} {word}", grouped(count));
             }
@@ -224,8 +258,10 @@ impl Tally {
             let status = status.map_or_else(|| "none".to_owned(), http::reason);
             table.row([Cell::new(status, colour), code.clone().unwrap_or_default().into(), grouped(*count).into()]);
         }
-        table.write(out)?;
-        writeln!(out)?;
+        if !table.is_empty() {
+            table.write(out)?;
+            writeln!(out)?;
+        }
         let mut totals = Table::new([("", Align::Left), ("", Align::Right), ("", Align::Left)]);
         let mut total = |word: &str, count: u64, bad: bool, more: String| {
             let colour = if bad && count > 0 { style::BAD } else { style::PLAIN };
@@ -240,6 +276,14 @@ impl Tally {
         total("in conflict", self.conflict, true, "another content stands for the id".to_owned());
         total("refused", self.refused, true, "malformed, unauthentic, or judged and not accepted".to_owned());
         total("failed", self.failed, true, "no final answer; sending again is always safe".to_owned());
+        if self.unsent > 0 || self.unread {
+            let more = if self.unread {
+                "at least: the input was not read to its end"
+            } else {
+                "too large, or left when sending stopped"
+            };
+            total("not sent", self.unsent, true, more.to_owned());
+        }
         totals.write(out)?;
         let retries = if self.retries == 1 { "retry" } else { "retries" };
         writeln!(
