@@ -21,8 +21,8 @@ GITLEAKS_VERSION := v8.30.1
 # What the end-to-end tests are told: the service to start, and where to leave its output.
 E2E := scripts/with-faults env FLK_BIN=$(FLK) FLK_TEST_LOGS=$(abspath $(TARGET_DIR)/test-logs)
 
-.PHONY: help demo test run build check fmt clippy doc no-skips deny unit e2e bench fuzz torture \
-	security advisories secrets setup setup-deny setup-fuzz setup-secrets
+.PHONY: help demo test run build check fmt clippy doc no-skips deny unit servers e2e bench fuzz torture \
+	security advisories secrets setup setup-deny setup-fuzz setup-secrets setup-servers
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -58,7 +58,10 @@ deny: setup-deny
 	cargo deny --locked check --hide-inclusion-graph licenses bans sources
 
 unit: setup ## unit, property and documentation tests of every crate
-	cargo test --locked --workspace --exclude flk-tests
+	cargo test --locked --workspace --exclude flk-tests --exclude flk-servers
+
+servers: setup-servers ## the servers that tests start (Kafka, Redis, Postgres), and the faults between
+	cargo test --locked -p flk-servers
 
 e2e: build ## end to end over real sockets, durability, faults (ARGS="--test NAME" for some)
 	$(E2E) cargo test --locked -p flk-tests $(ARGS)
@@ -99,6 +102,9 @@ setup-deny: setup
 
 setup-fuzz: setup
 	@scripts/setup fuzz
+
+setup-servers: setup
+	@scripts/setup servers
 
 setup-secrets:
 	@scripts/setup secrets
