@@ -1,4 +1,9 @@
 //! One connection, from its first byte to its last.
+//!
+//! How the header and the body of a request are told apart is hyper's: where `Content-Length` and
+//! `Transfer-Encoding` are both given, it goes by the latter, hides the former, and closes the
+//! connection behind the answer (RFC 9112, section 6.3). Such a request can not be told from others
+//! here, and so is not refused; what follows it is never taken for a request.
 
 use core::{
     future::poll_fn,
@@ -14,6 +19,7 @@ use bytes::Bytes;
 use hyper::{
     Request,
     body::{Body, Frame, Incoming, SizeHint},
+    header::{CONNECTION, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
@@ -30,15 +36,25 @@ use super::io::Guarded;
 /// is told to end.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Serves one connection until it ends; once `closing` is cancelled, until its request in flight is
-/// answered. Errors are the client's (it went away, sent no HTTP, took too long) and end it.
+/// How a connection hears of the server's end.
+pub(super) struct End {
+    /// Requests are still answered; every answer is the last of its connection, and says so, so
+    /// that no client sends its next request into a connection that is about to be closed.
+    pub(super) last_call: CancellationToken,
+    /// The request in flight is answered, and nothing after it.
+    pub(super) closing: CancellationToken,
+}
+
+/// Serves one connection until it ends, or `end` says so. Errors are the client's (it went away,
+/// sent no HTTP, took too long) and end it.
 pub(super) fn serve(
     stream: TcpStream,
     http: &http1::Builder,
     router: Router,
     write_stall: Duration,
-    closing: CancellationToken,
+    end: End,
 ) -> impl Future<Output = ()> + Send + use<> {
+    let End { last_call, closing } = end;
     let in_flight = Arc::new(AtomicUsize::new(0));
     let requests = in_flight.clone();
     let stop = closing.clone();
@@ -46,9 +62,15 @@ pub(super) fn serve(
         // A router is always ready, and a clone of it is a counter.
         let (mut router, request_in_flight) = (router.clone(), InFlight::new(&requests));
         let request = request.map(|body| Arriving { body, closing: stop.clone(), given_up: None });
+        let last_call = last_call.clone();
         async move {
-            let answer = router.call(request).await;
+            let mut answer = router.call(request).await;
             drop(request_in_flight);
+            if let Ok(answer) = &mut answer
+                && last_call.is_cancelled()
+            {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             answer
         }
     });
@@ -58,12 +80,16 @@ pub(super) fn serve(
         let mut closing = pin!(closing.cancelled());
         let mut grace = None;
         let ended = poll_fn(|cx| {
+            // The connection first: a request that has arrived is in flight, and is answered.
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(ended);
+            }
             if grace.is_none() && closing.as_mut().poll(cx).is_ready() {
                 grace = Some(Box::pin(sleep(GRACE)));
                 connection.as_mut().graceful_shutdown();
-            }
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                return Poll::Ready(ended);
+                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(ended);
+                }
             }
             while let Some(grace) = &mut grace
                 && grace.as_mut().poll(cx).is_ready()
@@ -132,5 +158,56 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use hyper_util::rt::TokioTimer;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+        time::timeout,
+    };
+
+    use super::*;
+
+    /// Two requests written at once, served by one connection; everything that is answered.
+    async fn answered(last_call: CancellationToken, closing: CancellationToken) -> String {
+        const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: flk\r\n\r\n";
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(&[REQUEST, REQUEST].concat()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.readable().await.unwrap();
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(Duration::from_millis(100));
+        let router = Router::new().route("/", get(|| async { "OK" }));
+        let served = serve(stream, &http, router, Duration::from_secs(9), End { last_call, closing });
+        let mut answers = String::new();
+        let both = async { tokio::join!(served, client.read_to_string(&mut answers)).1 };
+        timeout(Duration::from_secs(20), both).await.unwrap().unwrap();
+        answers
+    }
+
+    fn cancelled() -> CancellationToken {
+        let token = CancellationToken::new();
+        token.cancel();
+        token
+    }
+
+    #[tokio::test]
+    async fn the_last_call_answers_one_request_and_says_that_it_is_the_last() {
+        let usual = answered(CancellationToken::new(), CancellationToken::new()).await;
+        assert_eq!((usual.matches("200 OK").count(), usual.contains("connection")), (2, false), "{usual}");
+        let last = answered(cancelled(), CancellationToken::new()).await;
+        assert_eq!((last.matches("200 OK").count(), last.contains("connection: close")), (1, true), "{last}");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_has_arrived_before_the_end_is_answered() {
+        let last = answered(cancelled(), cancelled()).await;
+        assert_eq!((last.matches("200 OK").count(), last.contains("connection: close")), (1, true), "{last}");
     }
 }

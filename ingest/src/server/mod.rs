@@ -33,7 +33,8 @@ const HEADER_BYTES_MAX: usize = 64 * 1024;
 const TURNED_AWAY_MAX: usize = 64;
 
 /// How long connections and requests are taken once the server is told to stop: what was sent before
-/// may still be on its way through the system, and whoever sent it waits for an answer.
+/// may still be on its way through the system, and whoever sent it waits for an answer. Whoever is
+/// answered now is told that the connection closes, and asks elsewhere from then on.
 const LAST_CALL: Duration = Duration::from_millis(200);
 
 /// How serving ended.
@@ -65,9 +66,10 @@ pub async fn serve(
         connections: JoinSet::new(),
         turned_away: JoinSet::new(),
         sorry: Refusal::new(Kind::TooManyConnections).raw_response().into(),
+        stop,
         closing: CancellationToken::new(),
     };
-    server.accept(listener, stop).await;
+    server.accept(listener).await;
     server.drain().await
 }
 
@@ -79,6 +81,8 @@ struct Server {
     connections: JoinSet<()>,
     turned_away: JoinSet<()>,
     sorry: Arc<[u8]>,
+    /// Cancelled when the last call begins: every answer is now the last of its connection.
+    stop: CancellationToken,
     /// Cancelled after the last call: connections end when their request in flight is answered.
     closing: CancellationToken,
 }
@@ -86,8 +90,9 @@ struct Server {
 impl Server {
     /// Arms, most urgent first: an arm can starve only those below it. Ended connections are
     /// reaped before new ones are accepted, so that the cap counts what is open.
-    async fn accept(&mut self, listener: TcpListener, stop: CancellationToken) {
+    async fn accept(&mut self, listener: TcpListener) {
         let mut listener = accept::Listener::new(listener);
+        let stop = self.stop.clone();
         let mut over = pin!(async {
             stop.cancelled().await;
             sleep(LAST_CALL).await;
@@ -111,8 +116,8 @@ impl Server {
         // Answers are small and written at once: waiting for more to send only costs time.
         let _ = stream.set_nodelay(true);
         let gauge = Open::new(&self.metrics);
-        let closing = self.closing.child_token();
-        let served = connection::serve(stream, &self.http, self.router.clone(), self.limits.write_stall, closing);
+        let end = connection::End { last_call: self.stop.child_token(), closing: self.closing.child_token() };
+        let served = connection::serve(stream, &self.http, self.router.clone(), self.limits.write_stall, end);
         self.connections.spawn(async move {
             let _open = gauge;
             served.await;

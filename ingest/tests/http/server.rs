@@ -162,10 +162,40 @@ async fn what_is_no_http_is_refused() {
         socket.send(bytes).await;
         assert_eq!(socket.reply().await.status, status, "{bytes:?}");
     }
-    let mut socket = Socket::open(service.address).await;
-    socket.send(format!("GET /health HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(70_000))).await;
-    assert_eq!(socket.reply().await.status, 431);
+    let many = (0..101).map(|n| format!("h{n}: v\r\n")).collect::<String>();
+    let too_much = [
+        format!("GET /health HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(70_000)),
+        format!("GET /health HTTP/1.1\r\n{many}\r\n"),
+        format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(70_000)),
+    ];
+    for bytes in too_much {
+        let mut socket = Socket::open(service.address).await;
+        socket.send(bytes).await;
+        let reply = socket.reply().await;
+        // Before there is a request: hyper's own words, which are none.
+        assert_eq!((reply.status, reply.text().as_str(), reply.header("connection")), (431, "", Some("close")));
+        assert!(reply.header("x-request-id").is_none() && socket.rest().await.is_empty());
+    }
     assert_eq!(Call::get("/health").to(&service).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_follows_a_request_of_two_lengths_is_never_taken_for_another() {
+    let service = Service::start(Memory::new()).await;
+    let (length, chunked) = ("content-length: 14\r\n", "transfer-encoding: chunked\r\n");
+    let lengths = [[length, chunked], [chunked, length], [chunked, "content-length: nonsense\r\n"]];
+    for (n, [one, two]) in lengths.into_iter().enumerate() {
+        let mut socket = Socket::open(service.address).await;
+        let body = "2\r\n{}\r\n0\r\n\r\n";
+        let request = format!("POST /v1/pcs/submit HTTP/1.1\r\nhost: flk\r\n{one}{two}\r\n{body}");
+        socket.send([request, get("/health")].concat()).await;
+        let reply = socket.reply().await;
+        reply.problem(400, "malformed");
+        assert_eq!(reply.header("connection"), Some("close"), "{one}{two}");
+        assert!(socket.rest().await.is_empty(), "{one}{two}");
+        let taken = service.memory.taken();
+        assert_eq!((taken.len(), &taken[n].body[..]), (n + 1, b"{}".as_slice()), "by its chunks: {one}{two}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,13 @@
 //! Contract section 6: methods, sizes, preferences, and everything that is not a record.
 
-use flk_tests::{Pcs, Request, Response, Service, Setup, record::USUAL, root};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use flk_tests::{Client, DEADLINE, Pcs, Request, Response, Service, Setup, record::USUAL, root, until};
 use serde_json::Value;
 
 const MIB: usize = 1024 * 1024;
@@ -44,6 +51,41 @@ fn an_unknown_path_is_404() {
     let service = Setup::hmac().start();
     for path in ["/", "/v1/pcs", "/v1/pcs/", "/v1/pcs/a/b", "/v2/pcs/submit", "/v1/records/0", "/favicon.ico"] {
         is_problem(&service.get(path), 404, "not_found");
+    }
+}
+
+#[test]
+fn head_is_get_without_its_body() {
+    let service = Setup::hmac().start();
+    let pcs = Pcs::fresh();
+    let _ = service.submit(&pcs).expect(200);
+    let result = format!("/v1/pcs/{}", pcs.id());
+    for (path, status) in [
+        (result.as_str(), 200),
+        ("/v1/records/0/1", 200),
+        ("/health", 200),
+        ("/livez", 200),
+        ("/readyz", 200),
+        ("/metrics", 200),
+        ("/openapi.json", 200),
+        ("/v1/pcs/nothing", 404),
+        ("/v1/records/0/9", 404),
+        ("/nothing", 404),
+    ] {
+        let whole = service.get(path).expect(status);
+        // To the end of the connection: there is nothing behind the head.
+        let mut stream = TcpStream::connect(service.addr()).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        write!(stream, "HEAD {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+        let mut head = String::new();
+        stream.read_to_string(&mut head).unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")) && head.ends_with("\r\n\r\n"), "{path}: {head}");
+        for name in ["content-type", "content-length"] {
+            let of_get = whole.header(name).unwrap();
+            // Metrics grow with every request.
+            let same = head.contains(&format!("\r\n{name}: {of_get}\r\n"));
+            assert!(same || (path, name) == ("/metrics", "content-length"), "{path}: {name}: {of_get}, {head}");
+        }
     }
 }
 
@@ -144,6 +186,12 @@ fn whoever_can_wait_is_told_the_final_answer() {
         assert_eq!(answer.header("preference-applied"), Some(applied), "{prefer}: {answer}");
         assert_eq!(service.call(&Request::submit("{").prefer(prefer)).expect(400).code(), "malformed");
     }
+    // Without any patience it is what is known at once: seldom more than that it has been taken.
+    let pcs = Pcs::fresh();
+    let answer = service.call(&Request::submit(&pcs).prefer("wait=0"));
+    assert!(matches!(answer.verdict(), (200, ok) if ok == "ok") || answer.field("durable") == "unknown", "{answer}");
+    let again = service.submit(pcs.retry()).expect(200);
+    assert_eq!(again.code(), "ok", "it was not lost");
     // What is not known is no error.
     let answer = service.call(&Request::submit(Pcs::fresh()).prefer("return=minimal")).expect(200);
     assert_eq!(answer.header("preference-applied"), None);
@@ -223,7 +271,7 @@ fn a_request_has_an_id_that_the_answer_the_log_and_the_log_lines_name() {
 
 /// The one line about a request; it is written a moment after the answer.
 fn line_of(service: &Service, request_id: &str) -> Value {
-    flk_tests::until_some("a line about the request", flk_tests::DEADLINE, || {
+    flk_tests::until_some("a line about the request", DEADLINE, || {
         let mut lines = service.lines().into_iter().filter(|line| line["request_id"] == request_id);
         let line = lines.next()?;
         assert!(lines.next().is_none(), "one line a request");
@@ -270,4 +318,38 @@ fn nonsense_on_the_wire_hurts_nobody_else() {
     client.write(&both).unwrap();
     let _ = client.answer().unwrap().expect(200);
     assert_eq!(client.answer().unwrap().expect(200).text(), "OK");
+}
+
+#[test]
+fn whoever_asks_again_and_again_is_told_that_the_connection_closes_before_it_does() {
+    // How long requests are still taken after SIGTERM, and a little less.
+    const LAST_CALL: Duration = Duration::from_millis(150);
+    let mut service = Setup::hmac().env("TOKEN_RATE", "0").start();
+    let (addr, answers) = (service.addr(), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..16)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut client, mut last) = (Client::connected(addr), Instant::now());
+                    loop {
+                        match client.send(&Request::get("/health")) {
+                            Ok(answer) if answer.header("connection") == Some("close") => return true,
+                            Ok(_) => last = Instant::now(),
+                            // Only whoever slept through the last call may be cut.
+                            Err(cut) => {
+                                assert!(last.elapsed() > LAST_CALL, "{cut}, {:?} after an answer", last.elapsed());
+                                return false;
+                            }
+                        }
+                        answers.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        until("the clients are answered", DEADLINE, || answers.load(Ordering::Relaxed) > 500);
+        service.sigterm();
+        let told = clients.into_iter().map(|client| client.join().unwrap()).filter(|told| *told).count();
+        assert!(told > 0, "nobody was told");
+    });
+    assert_eq!(service.wait().code(), Some(0), "{}", service.said());
 }
