@@ -6,7 +6,7 @@ use crate::{
     Service,
     client::{Call, Socket, get},
     memory::Memory,
-    records::good,
+    records::{good, id},
 };
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -43,15 +43,27 @@ async fn another_method_is_405_and_the_right_ones_are_named() {
 #[tokio::test]
 async fn head_is_get_without_a_body() {
     let service = Service::start(Memory::new()).await;
-    Call::post(good("a")).to(&service).await;
-    for path in ["/health", "/livez", "/readyz", "/openapi.json", "/v1/records/0/1", "/v1/pcs/nothing"] {
+    let record = good("a");
+    Call::post(record.clone()).to(&service).await;
+    let settled = format!("/v1/pcs/{}", id(&record));
+    let found = ["/health", "/livez", "/readyz", "/metrics", "/openapi.json", "/v1/records/0/1", &settled];
+    let missing = ["/v1/pcs/nothing", "/v1/records/0/2", "/nothing"];
+    for (path, status) in found.map(|path| (path, 200)).into_iter().chain(missing.map(|path| (path, 404))) {
         let whole = Call::get(path).to(&service).await;
         let head = Call::method("HEAD", path).to(&service).await;
-        assert_eq!((head.status, head.body.len()), (whole.status, 0), "{path}");
-        for name in ["content-type", "content-length"] {
-            assert_eq!(head.header(name), whole.header(name), "{path}");
-        }
+        assert_eq!((whole.status, head.status, head.body.len()), (status, status, 0), "{path}");
+        assert_eq!(head.header("content-type"), whole.header("content-type"), "{path}");
+        let lengths = [&whole, &head].map(|reply| reply.header("content-length").unwrap().parse::<usize>().unwrap());
+        assert_eq!(lengths[0], whole.body.len(), "{path}");
+        // Metrics grow with every request.
+        assert!(lengths[1] == lengths[0] || path == "/metrics" && lengths[1] > 0, "{path}: {lengths:?}");
     }
+    // Nothing of a body is on the wire: what comes next is the next answer.
+    let mut socket = Socket::open(service.address).await;
+    socket.send(get(&settled).replace("GET", "HEAD")).await;
+    socket.send(get("/livez")).await;
+    let head = socket.head().await;
+    assert_eq!((head.status, socket.reply().await.text().as_str()), (200, "OK"));
 }
 
 #[tokio::test]

@@ -117,6 +117,15 @@ impl Socket {
 
     /// The next answer.
     pub(crate) async fn reply(&mut self) -> Reply {
+        let mut reply = self.head().await;
+        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
+        reply.body.resize(length, 0);
+        within("the body of an answer", self.0.read_exact(&mut reply.body)).await.unwrap();
+        reply
+    }
+
+    /// The next answer up to its body.
+    pub(crate) async fn head(&mut self) -> Reply {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let byte = within("the head of an answer", self.0.read_u8()).await;
@@ -129,10 +138,7 @@ impl Socket {
         for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
             headers.append(ureq::http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
         }
-        let length = headers.get("content-length").map_or(0, |length| length.to_str().unwrap().parse().unwrap());
-        let mut body = vec![0; length];
-        within("the body of an answer", self.0.read_exact(&mut body)).await.unwrap();
-        Reply { status, headers, body }
+        Reply { status, headers, body: Vec::new() }
     }
 
     /// Whatever still comes until the server closes.

@@ -1,10 +1,13 @@
 //! `Prefer` and the deadlines: who waits how long for what, in both shapes of the log.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use flk_ingest::{Limits, MetricsAuth};
-use flk_service::health::Check;
+use axum::{body::Body, http::Request};
+use flk_ingest::{Limits, MetricsAuth, app};
+use flk_service::{health::Check, metrics::Metrics};
 use serde_json::json;
+use tokio::time::Instant;
+use tower::ServiceExt as _;
 
 use crate::{
     Service,
@@ -155,5 +158,46 @@ async fn a_verdict_within_the_wait_is_told() {
         });
         assert_eq!((reply.status, &reply.json()["code"]), (200, &json!("ok")), "{prefer}");
         assert_eq!(reply.header("preference-applied"), Some(prefer));
+    }
+}
+
+#[tokio::test]
+async fn wait_0_is_told_what_is_known_at_once() {
+    let service = Service::start(Memory::later()).await;
+    service.memory.durable.send_replace(false);
+    // Nobody waits, for the log neither: the record may become durable.
+    is_late(&submit(&service, Some("wait=0")).await, "durability_late");
+    assert_eq!(service.memory.taken_count(), 1);
+    service.memory.durable.send_replace(true);
+    let retried = submit(&service, None).await;
+    assert_eq!((retried.status, &retried.json()["duplicate"]), (200, &json!(true)), "a retry is safe");
+    // Durable and not judged yet.
+    service.memory.verdicts.send_replace(false);
+    let reply = Call::post(good("b")).header("prefer", "respond-async, wait=0").to(&service).await;
+    assert_eq!((reply.status, &reply.json()["state"]), (202, &json!("pending")));
+    assert_eq!(reply.header("preference-applied"), Some("respond-async, wait=0"));
+}
+
+/// Without sockets, so that time stands still until everybody waits for it, and can be told to the
+/// millisecond.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_thirty_seconds_whatever_he_prefers() {
+    for (prefer, seconds, status) in [
+        ("wait=29", 29, 503),
+        ("wait=30", 30, 503),
+        ("wait=31", 30, 503),
+        ("wait=99999999999", 30, 503),
+        ("respond-async, wait=900", 30, 202),
+    ] {
+        let memory = Arc::new(Memory::later());
+        memory.verdicts.send_replace(false);
+        let router = app(memory, Metrics::new(), Limits::default(), MetricsAuth::open());
+        let request = Request::post("/v1/pcs/submit").header("prefer", prefer).body(Body::from(good("a"))).unwrap();
+        let begun = Instant::now();
+        let reply = router.oneshot(request).await.unwrap();
+        let waited = begun.elapsed();
+        assert_eq!(reply.status().as_u16(), status, "{prefer}");
+        let late = waited.saturating_sub(Duration::from_secs(seconds));
+        assert!(waited.as_secs() == seconds && late < Duration::from_millis(10), "{prefer}: {waited:?}");
     }
 }
