@@ -6,11 +6,13 @@
 
 pub mod codec;
 pub mod conformance;
+mod entry;
 mod fjall_index;
 mod memory;
 mod place;
 mod port;
 
+pub use entry::Entry;
 pub use fjall_index::{IndexDb, OpenError, Opened, PartitionIndex};
 pub use memory::MemoryIndex;
 pub use place::Place;
