@@ -100,6 +100,74 @@ impl ResultBody {
         let facts = verdict.facts.as_ref()?;
         Some(Self::new(verdict.code, verdict.reason.clone(), facts, None))
     }
+
+    /// The facts that this was written from.
+    pub fn into_facts(self) -> Facts {
+        Facts {
+            tenant: self.tenant,
+            pcs_id: self.pcs_id,
+            d_hat: self.d_hat,
+            recomputed_d_hat: self.recomputed_d_hat,
+            regime: self.regime,
+            recomputed_budget: self.recomputed_budget,
+            payload_sha256: self.payload_sha256,
+            content_sha256: self.content_sha256,
+            key_id: self.key_id,
+            signed: self.signed,
+        }
+    }
+
+    /// The settled result that [`ResultBody::settled`] wrote this from, exactly. Its reason is not
+    /// looked at: it is made from the rest, and its words may change.
+    ///
+    /// # Errors
+    /// [`NotSettled`] for whatever was not written from a settled result of this contract.
+    pub fn into_settled(self) -> Result<Settled, NotSettled> {
+        let (code, meaning) = (self.code, self.code.meaning());
+        if self.contract != CONTRACT {
+            return Err(NotSettled::Contract);
+        }
+        if !meaning.settles {
+            return Err(NotSettled::Code(code));
+        }
+        let contradicted = [
+            ("status", self.status != meaning.status),
+            ("accepted", Some(self.accepted) != meaning.accepted),
+            ("escalated", self.escalated != meaning.escalated),
+        ];
+        if let Some((field, _)) = contradicted.into_iter().find(|(_, contradicted)| *contradicted) {
+            return Err(NotSettled::Contradiction(field, code));
+        }
+        // Check 3 has held for every record that settled: its id is a digest.
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if self.pcs_id.len() != 64 || !self.pcs_id.bytes().all(hex) {
+            return Err(NotSettled::Id);
+        }
+        let origin = self.origin.clone().ok_or(NotSettled::NoOrigin)?;
+        Ok(Settled { code, facts: self.into_facts(), origin })
+    }
+}
+
+/// Why a result is not a settled one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotSettled {
+    /// It is of another contract: what it means is not known here.
+    #[error(
+        "a result of contract {CONTRACT} was expected, and one of another contract came; read it with that version"
+    )]
+    Contract,
+    /// Its code is one that settles nothing.
+    #[error("a result with code `{0}` settles nothing; ok, regime_mismatch, budget_deviation and degraded do")]
+    Code(Code),
+    /// A field says something else than its code.
+    #[error("its {0} is not the one that code `{1}` means; the result was changed after it was written")]
+    Contradiction(&'static str, Code),
+    /// Its id is not a derived one.
+    #[error("a settled id is 64 lower-case hex digits, and another came")]
+    Id,
+    /// It names no record that settled it.
+    #[error("a settled result names the record that settled it (origin), and this one names none")]
+    NoOrigin,
 }
 
 /// The answer to a POST: a result, and what is about this request alone.

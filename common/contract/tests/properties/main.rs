@@ -8,6 +8,7 @@ mod numbers;
 mod oracle;
 mod parsing;
 mod settlement;
+mod wire;
 
 use proptest::prelude::ProptestConfig;
 
