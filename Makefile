@@ -66,8 +66,10 @@ servers: setup-servers ## the servers that tests start (Kafka, Redis, Postgres),
 e2e: build ## end to end over real sockets, durability, faults (ARGS="--test NAME" for some)
 	$(E2E) cargo test --locked -p flk-tests $(ARGS)
 
-torture: build ## the durability test with TORTURE_ROUNDS (300) rounds of SIGKILL
+torture: build ## the durability test with TORTURE_ROUNDS (300) rounds of SIGKILL, the model check far and wide
 	$(E2E) FLK_ROUNDS=$(TORTURE_ROUNDS) cargo test --locked -p flk-tests --test durability -- --nocapture
+# One at a time: each takes over a gigabyte.
+	FLK_MODEL_WIDE=1 cargo test --locked -p flk-model --test holds -- --nocapture --test-threads=1
 
 bench: setup ## the targets of the design: ratio, target, met or not
 	cargo bench --locked -p flk-contract --bench judge
