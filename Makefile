@@ -14,6 +14,7 @@ FLK := $(abspath $(TARGET_DIR)/debug/flk)
 
 LISTEN ?= 127.0.0.1:8080
 DATA_DIR ?= data
+BENCH_ROWS := $(abspath $(TARGET_DIR))/bench-judge.tsv
 FUZZ_SECONDS ?= 60
 TORTURE_ROUNDS ?= 300
 GITLEAKS_VERSION := v8.30.1
@@ -72,9 +73,9 @@ torture: build ## the durability test with TORTURE_ROUNDS (300) rounds of SIGKIL
 	FLK_MODEL_WIDE=1 cargo test --locked -p flk-model --test holds -- --nocapture --test-threads=1
 
 bench: setup ## the targets of the design: ratio, target, met or not
-	cargo bench --locked -p flk-contract --bench judge
+	FLK_BENCH_ROWS=$(BENCH_ROWS) cargo bench --locked -p flk-contract --bench judge
 	cargo build --locked --release -p flk -p flk-bench
-	$(TARGET_DIR)/release/flk-bench
+	FLK_BENCH_ROWS=$(BENCH_ROWS) $(TARGET_DIR)/release/flk-bench
 
 # RUSTC_BOOTSTRAP: sanitizers are a nightly feature; this way the pinned compiler does.
 # What a run finds goes to fuzz/found; fuzz/corpus holds the seeds, and only them.

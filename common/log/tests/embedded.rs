@@ -151,6 +151,23 @@ async fn retention_removes_what_is_old_by_log_time_and_gives_the_space_back() {
 }
 
 #[tokio::test]
+async fn the_write_ahead_file_stays_short_however_much_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), HandClock::at(0));
+    let wal = || std::fs::metadata(dir.path().join("log.db-wal")).unwrap().len();
+    let (mut written, mut longest) = (0_u64, 0);
+    while written < 200 << 20 {
+        fill(&log, 16, 1 << 18).await;
+        written += 16 << 18;
+        longest = longest.max(wal());
+    }
+    assert!(longest < 96 << 20, "{written} bytes made a file of {longest}");
+    drop(log);
+    assert!(!dir.path().join("log.db-wal").exists(), "whoever closes the log last moves what is left");
+    assert_eq!(offsets(dir.path()).len(), 800);
+}
+
+#[tokio::test]
 async fn compacting_says_what_would_go_and_never_touches_what_must_stay() {
     let dir = tempfile::tempdir().unwrap();
     let clock = HandClock::at(0);

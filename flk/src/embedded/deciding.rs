@@ -129,10 +129,7 @@ impl<I: Mend> Decide for Deciding<I> {
     fn committed(&mut self, next: i64) -> Result<(), Arc<str>> {
         self.batch.iter().for_each(|decided| self.count(decided));
         self.batch.clear();
-        let started = Instant::now();
-        let applied = self.fold.committed(next).map_err(said);
-        self.metrics.dedup_op(Op::Apply, started.elapsed());
-        applied
+        self.fold.committed(next).map_err(said)
     }
 
     fn abandoned(&mut self) {

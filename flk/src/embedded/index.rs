@@ -25,6 +25,11 @@ pub trait Mend: Index {
         Ok(false)
     }
 
+    /// Whether it takes nothing more before it is mended.
+    fn has_failed(&self) -> bool {
+        false
+    }
+
     /// It has everything that the log has settled.
     fn restored(&self) {}
 }
@@ -106,7 +111,7 @@ impl LiveIndex {
 
 impl Mend for LiveIndex {
     fn mend(&self, next: i64) -> Result<bool, Arc<str>> {
-        if !matches!(self.read().fault, Some(Fault::Closed | Fault::Damaged)) {
+        if !self.has_failed() {
             return Ok(false);
         }
         // Nobody reads meanwhile: a store can be opened only when all its handles are gone.
@@ -121,6 +126,10 @@ impl Mend for LiveIndex {
         state.index = Some(opened.map_err(|error| error.to_string())?);
         state.fault = Some(Fault::Behind);
         Ok(true)
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self.read().fault, Some(Fault::Closed | Fault::Damaged))
     }
 
     fn restored(&self) {

@@ -3,6 +3,7 @@
 
 mod deciding;
 mod index;
+mod trailing;
 mod watch;
 
 use std::{path::Path, sync::Arc};
@@ -24,6 +25,7 @@ use flk_verifier::Verifier;
 
 pub use deciding::Deciding;
 pub use index::{LiveIndex, Mend};
+pub use trailing::Trailing;
 pub use watch::LogMetrics;
 
 /// The index's directory in the data directory.
@@ -40,7 +42,7 @@ pub struct WriterLost;
 /// The embedded service, without its HTTP.
 pub struct Embedded {
     log: EmbeddedLog,
-    index: Arc<LiveIndex>,
+    index: Arc<Trailing<LiveIndex>>,
     verifier: Verifier,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -63,7 +65,11 @@ impl Embedded {
         let mut opened = None;
         let watch = Arc::new(LogMetrics::new(metrics.clone()));
         let log = EmbeddedLog::open(dir, options, clock.clone(), watch, |id, next| {
-            let index = Arc::new(LiveIndex::open(&dir.join(INDEX_DIR), id, next, metrics.clone())?);
+            let path = dir.join(INDEX_DIR);
+            let index = LiveIndex::open(&path, id, next, metrics.clone())?;
+            let index = Trailing::start(index, metrics.clone())
+                .map_err(|error| OpenError::Unwritable { path, error: error.to_string() })?;
+            let index = Arc::new(index);
             opened = Some(index.clone());
             Ok(Deciding::new(verifier.clone(), index, metrics.clone()))
         })?;

@@ -50,7 +50,7 @@ fn say(line: &str) {
 
 /// One row of the table.
 struct Row {
-    what: &'static str,
+    what: String,
     against: String,
     ratio: f64,
     target: f64,
@@ -123,30 +123,45 @@ fn run() -> Result<(), Failure> {
     }
     service.stop();
 
-    let rows = [
+    let mut rows = judge_rows()?;
+    rows.extend([
         Row {
-            what: "embedded submit, 64 clients",
+            what: "embedded submit, 64 clients".to_owned(),
             against: format!("the lower of HTTP stack ({http:.0}/s) and bare SQLite appends ({sqlite:.0}/s)"),
             ratio: embedded / ceiling,
             target: 0.6,
             at_least: true,
         },
         Row {
-            what: "embedded p99 at half of its peak",
+            what: "embedded p99 at half of its peak".to_owned(),
             against: "one fsync on that disk".to_owned(),
             ratio: median(tails) / median(syncs),
             target: 10.0,
             at_least: false,
         },
-    ];
+    ]);
     say("");
-    say("what                             | ratio | target  | met | against");
+    say("what                                     | ratio | target  | met | against");
     for row in &rows {
         let sign = if row.at_least { "≥" } else { "≤" };
         let met = if row.met() { "yes" } else { "no" };
-        say(&format!("{:<32} | {:>5.2} | {sign} {:<5} | {met:<3} | {}", row.what, row.ratio, row.target, row.against));
+        say(&format!("{:<40} | {:>5.2} | {sign} {:<5} | {met:<3} | {}", row.what, row.ratio, row.target, row.against));
     }
     Ok(())
+}
+
+/// The rows that the judge's own benchmark left, where it ran before this.
+fn judge_rows() -> Result<Vec<Row>, Failure> {
+    let Some(path) = std::env::var_os("FLK_BENCH_ROWS") else { return Ok(Vec::new()) };
+    let text = std::fs::read_to_string(&path)?;
+    let row = |line: &str| {
+        let mut fields = line.split('\t');
+        let mut next = || fields.next().ok_or_else(|| format!("this is no row: {line}"));
+        let (what, ratio, target, against) = (next()?, next()?, next()?, next()?);
+        let (ratio, target) = (ratio.parse::<f64>()?, target.parse::<f64>()?);
+        Ok(Row { what: what.to_owned(), against: against.to_owned(), ratio, target, at_least: false })
+    };
+    text.lines().map(row).collect()
 }
 
 fn fresh(epoch: &mut i64, count: i64) -> Arc<Requests> {

@@ -4,6 +4,7 @@
 //! before its fsync. One process owns the directory; any number may read beside it, with any
 //! SQLite tool. What a record means is the [`Decide`]r's business.
 
+mod checkpoint;
 mod ending;
 mod lock;
 mod reader;
@@ -142,14 +143,17 @@ impl EmbeddedLog {
     ) -> Result<Self, OpenError> {
         let lock = lock::DirLock::take(dir)?;
         let path = dir.join(FILE);
-        let conn = schema::open_or_create(&path)?;
+        let conn = schema::open_to_append(&path)?;
         let id = schema::log_id(&conn, &path)?;
         let end = schema::check_tail(&conn, &path)?;
         let decide = decide(&id, end.next)?;
         let (queue, items) = flume::bounded(options.queue.max(1));
         let state = Arc::new(Mutex::new(State::Restoring));
+        let checkpointer = checkpoint::Checkpointer::start(&path)
+            .map_err(|error| OpenError::Unwritable { path: path.clone(), error: error.to_string() })?;
         let writer = Writer::new(
             path.clone(),
+            checkpointer,
             conn,
             lock,
             id.clone(),

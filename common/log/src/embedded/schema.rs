@@ -87,6 +87,13 @@ pub(super) fn open_or_create(path: &Path) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
+/// Opens the file for writing, or makes it, without SQLite's own checkpoints inside commits.
+pub(super) fn open_to_append(path: &Path) -> Result<Connection, OpenError> {
+    let conn = open_or_create(path)?;
+    conn.pragma_update(None, "wal_autocheckpoint", 0).map_err(|error| explain(path, &error))?;
+    Ok(conn)
+}
+
 /// Opens the file for reading, beside a writer or without one.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
     if !path.exists() {

@@ -13,6 +13,7 @@ use rusqlite::{Connection, TransactionBehavior, ffi::ErrorCode};
 
 use super::{
     OpenError, TOPIC,
+    checkpoint::{self, Checkpointer},
     lock::DirLock,
     lock_state,
     reader::LogReader,
@@ -57,6 +58,8 @@ pub(super) enum State {
 
 pub(super) struct Writer<D> {
     path: PathBuf,
+    // Before the connection: the last one that is closed moves what is left, and has to be alone.
+    checkpointer: Checkpointer,
     /// `None` after a failure, until the file has been opened again.
     conn: Option<Connection>,
     /// A commit failed at its fsync, so that what is in the file may not be on the disk.
@@ -93,6 +96,7 @@ impl<D: Decide> Writer<D> {
     #[expect(clippy::too_many_arguments, reason = "the parts of a writer, handed over once")]
     pub(super) fn new(
         path: PathBuf,
+        checkpointer: Checkpointer,
         conn: Connection,
         lock: DirLock,
         id: LogId,
@@ -106,6 +110,7 @@ impl<D: Decide> Writer<D> {
         let (topic, insert) = (TOPIC.into(), row::insert_sql());
         Self {
             path,
+            checkpointer,
             conn: Some(conn),
             unsynced: false,
             _lock: lock,
@@ -237,6 +242,7 @@ impl<D: Decide> Writer<D> {
                     fsync: started.elapsed().saturating_sub(wrote),
                 };
                 self.watch.on_commit(&commit);
+                let bytes = commit.bytes + commit.records * checkpoint::ROW_BYTES;
                 // The rows are durable; ids that the decider has not taken are brought to it from
                 // the log before the next batch.
                 match self.decide.committed(self.end.next) {
@@ -247,6 +253,10 @@ impl<D: Decide> Writer<D> {
                 for (item, told) in batch.into_iter().zip(told) {
                     self.watch.on_append(item.since.elapsed());
                     item.resolver.resolve(Ok(told));
+                }
+                // Nobody of this batch waits for it any more.
+                if let Some(conn) = &self.conn {
+                    self.checkpointer.committed(conn, bytes);
                 }
                 true
             }
@@ -334,7 +344,7 @@ impl<D: Decide> Writer<D> {
 
     fn reopen(&mut self) -> Result<Connection, Arc<str>> {
         let said = |error: OpenError| Arc::<str>::from(error.to_string());
-        let conn = schema::open_or_create(&self.path).map_err(said)?;
+        let conn = schema::open_to_append(&self.path).map_err(said)?;
         if schema::log_id(&conn, &self.path).map_err(said)? != self.id {
             return Err("the file was replaced by another log; restart the process".into());
         }
