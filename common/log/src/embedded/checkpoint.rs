@@ -1,0 +1,150 @@
+//! Moving what is committed out of SQLite's write-ahead file into the log's file, beside the writer.
+//!
+//! SQLite does that inside a commit by default, every so many pages, and that commit then takes a
+//! hundred times as long as the others: whoever waits for it pays for all. Here a thread with a
+//! connection of its own does nearly all of it while commits go on; the writer is asked for the
+//! little that is left, because only when everything has been moved does the write-ahead file
+//! begin anew instead of growing.
+//!
+//! Durability does not depend on any of this: a commit stands in the write-ahead file, synced.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use rusqlite::Connection;
+
+use super::schema;
+
+/// Bytes committed after which the thread moves them.
+const STEP_BYTES: usize = 4 * 1024 * 1024;
+/// Pages in the write-ahead file from which on the writer is asked to complete a checkpoint.
+const ANEW_PAGES: i64 = 8_192;
+/// Bytes committed since the write-ahead file last began anew at which the writer waits for that: the
+/// disk takes more than can be moved on it.
+const MOST_BYTES: usize = 48 * 1024 * 1024;
+/// What a row takes beside its body, roughly.
+pub(super) const ROW_BYTES: usize = 700;
+
+/// The thread, for the writer that it works beside. Dropping it ends it.
+pub(super) struct Checkpointer {
+    kick: Option<flume::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    /// The write-ahead file is long, and all but its last pages have been moved.
+    nearly: Arc<AtomicBool>,
+    /// Held by whoever moves: SQLite turns the second one away.
+    moving: Arc<Mutex<()>>,
+    /// Bytes committed since the thread was last asked.
+    since_asked: usize,
+    /// Bytes committed since the write-ahead file last began anew.
+    since_anew: usize,
+}
+
+impl Checkpointer {
+    /// Starts the thread for the log in this file.
+    pub(super) fn start(path: &Path) -> std::io::Result<Self> {
+        // One that waits is enough: it will see all that has been committed by then.
+        let (kick, kicks) = flume::bounded(1);
+        let nearly = Arc::new(AtomicBool::new(false));
+        let moving = Arc::new(Mutex::new(()));
+        let mover = Mover { path: path.to_owned(), conn: None, nearly: nearly.clone(), moving: moving.clone() };
+        let thread = std::thread::Builder::new().name("log-checkpoint".into()).spawn(move || mover.run(&kicks))?;
+        Ok(Self { kick: Some(kick), thread: Some(thread), nearly, moving, since_asked: 0, since_anew: 0 })
+    }
+
+    /// To be told of every commit, by whoever made it, on the connection that made it.
+    pub(super) fn committed(&mut self, conn: &Connection, bytes: usize) {
+        self.since_asked += bytes;
+        self.since_anew += bytes;
+        let turn = if self.since_anew >= MOST_BYTES {
+            Some(self.moving.lock().unwrap_or_else(PoisonError::into_inner))
+        } else if self.nearly.load(Ordering::Relaxed) {
+            self.moving.try_lock().ok()
+        } else {
+            None
+        };
+        if let Some(_turn) = turn {
+            // Nobody else writes, so this moves all that is left, and the next commit begins anew.
+            // What goes wrong here goes wrong again there, and is said there.
+            let _ = checkpoint(conn);
+            self.nearly.store(false, Ordering::Relaxed);
+            (self.since_asked, self.since_anew) = (0, 0);
+        } else if self.since_asked >= STEP_BYTES
+            && let Some(kick) = &self.kick
+            && kick.try_send(()).is_ok()
+        {
+            self.since_asked = 0;
+        }
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.kick = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Mover {
+    path: PathBuf,
+    /// Opened when there is something to do; anew after a failure.
+    conn: Option<Connection>,
+    nearly: Arc<AtomicBool>,
+    moving: Arc<Mutex<()>>,
+}
+
+impl Mover {
+    fn run(mut self, kicks: &flume::Receiver<()>) {
+        let mut said = false;
+        while kicks.recv().is_ok() {
+            let moving = self.moving.clone();
+            let turn = moving.lock().unwrap_or_else(PoisonError::into_inner);
+            let stepped = self.step();
+            drop(turn);
+            match stepped {
+                Ok(Moved { pages, left }) => {
+                    said = false;
+                    if pages >= ANEW_PAGES && left < pages / 2 {
+                        self.nearly.store(true, Ordering::Relaxed);
+                    }
+                }
+                Err(error) => {
+                    self.conn = None;
+                    if !std::mem::replace(&mut said, true) {
+                        tracing::warn!(%error, "the log's write-ahead file can not be moved into the log, and grows; trying again with the next records");
+                    }
+                }
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<Moved, String> {
+        let conn = match &mut self.conn {
+            Some(conn) => conn,
+            none => none.insert(schema::open_to_append(&self.path).map_err(|error| error.to_string())?),
+        };
+        checkpoint(conn).map_err(|error| error.to_string())
+    }
+}
+
+/// What is in the write-ahead file, and how much of it is still to be moved, in pages.
+struct Moved {
+    pages: i64,
+    left: i64,
+}
+
+/// Moves what no reader needs any more, and waits for nobody.
+fn checkpoint(conn: &Connection) -> rusqlite::Result<Moved> {
+    let mut checkpoint = conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?;
+    checkpoint.query_row([], |row| {
+        let (pages, moved): (i64, i64) = (row.get(1)?, row.get(2)?);
+        Ok(Moved { pages, left: pages - moved })
+    })
+}
