@@ -69,7 +69,7 @@ e2e: build ## end to end over real sockets, durability, faults (ARGS="--test NAM
 
 torture: build ## the durability test with TORTURE_ROUNDS (300) rounds of SIGKILL, the model check far and wide
 	$(E2E) FLK_ROUNDS=$(TORTURE_ROUNDS) cargo test --locked -p flk-tests --test durability -- --nocapture
-# One at a time: each takes over a gigabyte.
+# One at a time: each takes up to two gigabytes.
 	FLK_MODEL_WIDE=1 cargo test --locked -p flk-model --test holds -- --nocapture --test-threads=1
 
 bench: setup ## the targets of the design: ratio, target, met or not

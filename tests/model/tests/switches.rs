@@ -3,8 +3,9 @@
 use flk_model::{
     invariants::Invariant::{self, Answers, Finishes, OneStory, Results, Told},
     rules::{Rule, Rules},
-    scenarios::{CUT, DISORDER, END, LATE_KEPT, READ, READ_TWO, WITHIN},
+    scenarios::{CUT, DISORDER, END, EVERYTHING, LATE_KEPT, READ, READ_TWO, WITHIN},
     search::{Found, Search},
+    walk::Walks,
     world::Scenario,
 };
 
@@ -93,6 +94,15 @@ fn of_results_out_of_order_the_one_with_the_greatest_offset_is_restored() {
 fn thirty_two_days_are_too_few_for_records_that_are_verified_late() {
     let found = search(&Scenario { results_kept: 32, ..LATE_KEPT }, Rules::all().without(Rule::InTime), Invariant::ALL);
     assert!(matches!(found, Found::Violation { .. }), "{found}");
+}
+
+#[test]
+fn walks_find_what_is_turned_off() {
+    for rule in [Rule::CatchUp, Rule::WatermarkAfter, Rule::Goal, Rule::InTime] {
+        let rules = Rules::all().without(Rule::Aside).without(rule);
+        let walks = Walks { scenario: EVERYTHING, rules, seed: 1, walks: 6_000, steps: 120 };
+        assert!(walks.run().is_err(), "{rule:?} is not missed");
+    }
 }
 
 #[test]
