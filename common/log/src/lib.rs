@@ -9,6 +9,7 @@ pub mod conformance;
 pub mod embedded;
 pub mod memory;
 mod port;
+pub mod topic;
 pub mod watch;
 
 pub use port::{
