@@ -79,6 +79,10 @@ pub trait Subject: Sync {
     fn open(&self, clock: Arc<HandClock>) -> Arc<dyn Log>;
     /// Whether records outlive the log object.
     fn persists(&self) -> bool;
+    /// The offset of a partition's first record.
+    fn first(&self) -> i64 {
+        1
+    }
 }
 
 /// A record of these bytes.
@@ -121,7 +125,7 @@ pub async fn what_is_not_there_is_none(subject: &dyn Subject) {
     let origin = append(&log, "x").await;
     for (partition, offset) in [
         (origin.position.partition, origin.position.offset + 1),
-        (origin.position.partition, 0),
+        (origin.position.partition, subject.first() - 1),
         (origin.position.partition, -1),
         (origin.position.partition, i64::MAX),
         (origin.position.partition + 1, origin.position.offset),

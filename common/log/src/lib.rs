@@ -7,6 +7,9 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod embedded;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+pub mod ledger;
 pub mod memory;
 mod port;
 pub mod topic;

@@ -1,0 +1,8 @@
+//! Kafka for all roles, against a real broker.
+
+#![allow(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+
+mod conformance;
+mod log;
+mod support;
+mod topics;
