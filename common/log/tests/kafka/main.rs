@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
 mod conformance;
+mod faults;
 mod log;
+mod members;
+mod moves;
+mod poison;
 mod support;
 mod topics;

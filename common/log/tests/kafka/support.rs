@@ -1,9 +1,16 @@
 //! What the tests here have in common: a connection of their own, and waiting for things to become so.
 
-use core::{fmt::Debug, num::NonZeroU32, time::Duration};
+use core::{
+    fmt::Debug,
+    num::{NonZeroU16, NonZeroU32},
+    ops::Range,
+    time::Duration,
+};
 use std::time::Instant;
 
-use flk_log::kafka::{Admin, Assigned, Connection, Consumer, ConsumerOptions, Event, Record, Topics};
+use flk_log::kafka::{
+    Admin, Assigned, Connection, Consumer, ConsumerOptions, Event, Outgoing, Producer, ProducerOptions, Record, Topics,
+};
 use flk_log::ledger::Generation;
 
 /// Longest that anything here may take.
@@ -96,4 +103,35 @@ impl Member {
     pub(crate) async fn close(self) {
         assert!(self.consumer.close(SOON).await, "it leaves in time");
     }
+}
+
+/// Produces values to one partition and waits for all of them; where they are.
+pub(crate) async fn fill(connection: &Connection, topic: &str, partition: i32, values: Range<i64>) -> Vec<i64> {
+    let producer = Producer::new(connection, &ProducerOptions::default()).unwrap();
+    let mut deliveries = Vec::new();
+    for value in values {
+        let value = value.to_string();
+        let outgoing = Outgoing { topic, partition: Some(partition), key: None, value: value.as_bytes() };
+        deliveries.push(producer.produce(outgoing, core::iter::empty::<(&str, &[u8])>()).unwrap());
+    }
+    let mut offsets = Vec::new();
+    for delivery in deliveries {
+        offsets.push(delivery.await.unwrap().offset);
+    }
+    offsets
+}
+
+/// The value that [`fill`] gave it.
+pub(crate) fn value(record: &Record) -> i64 {
+    str::from_utf8(&record.value).unwrap().parse().unwrap()
+}
+
+/// Topics that several brokers keep, made.
+pub(crate) async fn topics_with(connection: &Connection, partitions: u32, copies: u16, in_sync: u16) -> Topics {
+    let mut topics = Topics::single(connection, NonZeroU32::new(partitions).unwrap());
+    topics.replication = NonZeroU16::new(copies).unwrap();
+    topics.min_insync = NonZeroU16::new(in_sync).unwrap();
+    let applied = topics.apply(&Admin::new(connection).unwrap()).await.unwrap();
+    assert_eq!(applied.left, [], "{applied:?}");
+    topics
 }

@@ -86,15 +86,22 @@ fn read(client: &Client, shared: &Shared, partition: i32, generation: Generation
 /// Hands the client what may be committed; it commits at its own pace.
 pub(super) fn store(client: &Client, shared: &Shared) {
     let committable = shared.state().take_committable();
+    if committable.is_empty() {
+        return;
+    }
+    let mut offsets = TopicPartitionList::new();
+    let mut stored = Ok(());
     for (partition, NextOffset(offset)) in committable {
-        match client.store_offset(&shared.topic, partition, offset) {
-            Ok(()) => {}
-            // The partition goes: whoever gets it reads these again.
-            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => {
-                tracing::debug!(partition, offset, "not committed: the partition is somebody else's");
-            }
-            Err(error) => shared.trouble.note(&format!("offsets can not be stored: {}", words(&error))),
+        // Not the client's `store_offset`: that takes the offset of a record, and commits the one after it.
+        stored = stored.and(offsets.add_partition_offset(&shared.topic, partition, Offset::Offset(offset)));
+    }
+    match stored.and_then(|()| client.store_offsets(&offsets)) {
+        Ok(()) => {}
+        // The partitions go: whoever gets them reads these records again.
+        Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => {
+            tracing::debug!("not committed: the partitions are somebody else's");
         }
+        Err(error) => shared.trouble.note(&format!("offsets can not be stored: {}", words(&error))),
     }
 }
 
