@@ -1,27 +1,32 @@
 //! The compact form of a settled result: a key made of tenant and id, and a value with the rest.
 //!
 //! Key: tenant, a zero byte, the 32 bytes of the id. Value: a version, two bytes of flags, both
-//! digests, then numbers as zigzag varints, and the key id. The place (log, topic, partition) is
-//! the same for all results of an index and is passed in. One result has one form: whatever
-//! [`decode`] takes, [`encode`] writes again with the same bytes.
+//! digests, then numbers as zigzag varints (the origin's partition, offset and time; the claim and
+//! what was recomputed), and the key id. Log and topic of origins are the same for all results of
+//! an index and are passed in. The value of an [`Entry`] has its offset before that, as what it is
+//! more than the origin's: where an index follows the log itself that is a zero. One result has one
+//! form: whatever [`decode`] takes, [`encode`] writes again with the same bytes.
 //!
 //! This room knows bytes only; where they are kept is not its business.
 
 use std::sync::Arc;
 
-use flk_contract::{Code, Digest, Facts, Form, LogTime, Nano, Settled, Tenant, limits, signals::Regime};
+use flk_contract::{
+    Code, Digest, Facts, Form, LogId, LogTime, Nano, Origin, Position, Settled, Tenant, limits, signals::Regime,
+};
 
-use crate::Place;
+use crate::{Entry, Place};
 
 /// The version of the value's form, its first byte.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// The id's bytes in a key.
 const ID: usize = 32;
 /// Where the numbers begin: after version, flags and two digests.
 const NUMBERS: usize = 3 + 2 * 32;
-/// Offset, time and three numbers, each of 19 bytes at the most; the longest value without a key id.
-const VALUE_BYTES: usize = NUMBERS + 5 * 19;
+/// Partition, offset, time and three numbers, each of 19 bytes at the most; the longest value
+/// without a key id.
+const VALUE_BYTES: usize = NUMBERS + 6 * 19;
 
 /// A result that has no compact form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -140,7 +145,7 @@ const MINUS_ZERO_RECOMPUTED: u8 = 1 << 4;
 const MINUS_ZERO_BUDGET: u8 = 1 << 5;
 const NEVER_SET: u8 = 0b1100_0000;
 
-/// Appends the value of a settled result: all of it but what the key and the place say.
+/// Appends the value of a settled result: all of it but tenant, id, and log and topic of origins.
 ///
 /// # Errors
 /// [`NotSettled`] for a code that settles nothing; nothing is appended then.
@@ -164,6 +169,7 @@ pub fn encode(settled: &Settled, out: &mut Vec<u8>) -> Result<(), NotSettled> {
     out.extend([VERSION, code | regime_bits(*regime) << 2 | form_bits(facts.signed) << 4, flags]);
     out.extend_from_slice(facts.payload_sha256.as_bytes());
     out.extend_from_slice(facts.content_sha256.as_bytes());
+    write_number(origin.position.partition.into(), out);
     write_number(origin.position.offset.into(), out);
     write_number(origin.appended_at.millis().into(), out);
     write_number(d_hat.units(), out);
@@ -177,11 +183,54 @@ pub fn encode(settled: &Settled, out: &mut Vec<u8>) -> Result<(), NotSettled> {
     Ok(())
 }
 
-/// Reads the value of the result for `tenant` and `pcs_id` in an index about `place`.
+/// Appends the value of an entry of an index.
+///
+/// # Errors
+/// [`NotSettled`], as [`encode`].
+pub fn encode_entry(entry: &Entry, out: &mut Vec<u8>) -> Result<(), NotSettled> {
+    let from = out.len();
+    write_number(i128::from(entry.offset) - i128::from(entry.settled.origin.position.offset), out);
+    encode(&entry.settled, out).inspect_err(|_| out.truncate(from))
+}
+
+/// Reads the value of the entry for `tenant` and `pcs_id` of an index of `place`.
+///
+/// # Errors
+/// [`Undecodable`] for whatever [`encode_entry`] does not write.
+pub fn decode_entry(place: &Place, tenant: Tenant, pcs_id: Arc<str>, mut value: &[u8]) -> Result<Entry, Undecodable> {
+    let more = read_number(&mut value)?;
+    let settled = decode(&place.log, &place.origins, tenant, pcs_id, value)?;
+    Ok(Entry { offset: sum(settled.origin.position.offset, more)?, settled })
+}
+
+/// The offset of an entry, without reading the rest of its value.
+///
+/// # Errors
+/// [`Undecodable`].
+pub fn entry_offset(mut value: &[u8]) -> Result<i64, Undecodable> {
+    let more = read_number(&mut value)?;
+    header(value)?;
+    let mut numbers = value.get(NUMBERS..).ok_or(Undecodable::Short)?;
+    read_number(&mut numbers)?;
+    sum(read_i64(&mut numbers)?, more)
+}
+
+fn sum(offset: i64, more: i128) -> Result<i64, Undecodable> {
+    let sum = more.checked_add(offset.into()).and_then(|sum| i64::try_from(sum).ok());
+    sum.ok_or(Undecodable::Number)
+}
+
+/// Reads the value of the result for `tenant` and `pcs_id`, whose origin lies in that log and topic.
 ///
 /// # Errors
 /// [`Undecodable`] for whatever [`encode`] does not write.
-pub fn decode(place: &Place, tenant: Tenant, pcs_id: Arc<str>, value: &[u8]) -> Result<Settled, Undecodable> {
+pub fn decode(
+    log: &LogId,
+    topic: &Arc<str>,
+    tenant: Tenant,
+    pcs_id: Arc<str>,
+    value: &[u8],
+) -> Result<Settled, Undecodable> {
     let [words, flags] = header(value)?;
     let (head, mut rest) = value.split_at_checked(NUMBERS).ok_or(Undecodable::Short)?;
     let (head, content) = head.split_last_chunk::<32>().ok_or(Undecodable::Short)?;
@@ -192,6 +241,7 @@ pub fn decode(place: &Place, tenant: Tenant, pcs_id: Arc<str>, value: &[u8]) -> 
     let regime = REGIMES.get(word(2)).ok_or(Undecodable::Flags)?;
     let signed = FORMS.get(word(4)).ok_or(Undecodable::Flags)?;
 
+    let partition = i32::try_from(read_number(&mut rest)?).map_err(|_| Undecodable::Number)?;
     let offset = read_i64(&mut rest)?;
     let appended_at = LogTime::from_millis(read_i64(&mut rest)?);
     let mut nano = |has: bool, minus_zero: u8| match (has, flags & minus_zero != 0) {
@@ -222,16 +272,8 @@ pub fn decode(place: &Place, tenant: Tenant, pcs_id: Arc<str>, value: &[u8]) -> 
         key_id,
         signed: *signed,
     };
-    Ok(Settled { code: *code, facts, origin: place.origin(offset, appended_at) })
-}
-
-/// The offset of the record that settled a value's id, without reading the rest.
-///
-/// # Errors
-/// [`Undecodable`].
-pub fn offset(value: &[u8]) -> Result<i64, Undecodable> {
-    header(value)?;
-    read_i64(&mut value.get(NUMBERS..).ok_or(Undecodable::Short)?)
+    let position = Position { log: log.clone(), topic: topic.clone(), partition, offset };
+    Ok(Settled { code: *code, facts, origin: Origin { position, appended_at } })
 }
 
 /// Checks the version and the flags that are never set; gives the flags.

@@ -11,9 +11,10 @@ mod fjall_index;
 mod memory;
 mod place;
 mod port;
+pub mod read_side;
 
 pub use entry::Entry;
 pub use fjall_index::{IndexDb, OpenError, Opened, PartitionIndex};
 pub use memory::MemoryIndex;
 pub use place::Place;
-pub use port::{Index, ResultsError};
+pub use port::{Index, Load, ResultsError};

@@ -7,10 +7,10 @@ use std::{
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use flk_contract::{Settled, Tenant};
+use flk_contract::Tenant;
 
 use crate::{
-    Index, Place, ResultsError,
+    Entry, Index, Load, Place, ResultsError,
     codec::{self, IdKey},
 };
 
@@ -24,7 +24,8 @@ pub struct MemoryIndex {
 #[derive(Debug, Default)]
 struct State {
     next: i64,
-    by_id: HashMap<IdKey, Settled>,
+    loading: bool,
+    by_id: HashMap<IdKey, Entry>,
     by_offset: BTreeMap<i64, IdKey>,
     failures: Option<(u32, ResultsError)>,
 }
@@ -64,8 +65,41 @@ impl MemoryIndex {
     }
 }
 
+/// What the stored form has no room for is not taken here either.
+fn storable(entries: &[Entry]) -> Result<(), ResultsError> {
+    let mut value = Vec::new();
+    entries.iter().try_for_each(|entry| {
+        value.clear();
+        codec::encode(&entry.settled, &mut value).map_err(|why| ResultsError::Refused(why.to_string()))
+    })
+}
+
+impl State {
+    fn may_apply(&self) -> Result<(), ResultsError> {
+        if self.loading { Err(ResultsError::Refused("it is being loaded".into())) } else { Ok(()) }
+    }
+
+    fn may_load(&self) -> Result<(), ResultsError> {
+        if self.loading || (self.next == 0 && self.by_offset.is_empty()) {
+            Ok(())
+        } else {
+            Err(ResultsError::Refused("only an index that is new is loaded".into()))
+        }
+    }
+
+    fn insert(&mut self, key: IdKey, entry: &Entry) {
+        self.by_offset.insert(entry.offset, key);
+        self.by_id.insert(key, entry.clone());
+    }
+
+    /// The entry at a place in the order of offsets, if it is still the last of its id.
+    fn last(&self, at: i64, key: &IdKey) -> Option<&Entry> {
+        self.by_id.get(key).filter(|entry| entry.offset == at)
+    }
+}
+
 impl Index for MemoryIndex {
-    fn get(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Settled>, ResultsError> {
+    fn get(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Entry>, ResultsError> {
         self.may_fail()?;
         Ok(IdKey::new(tenant, pcs_id).and_then(|key| self.read().by_id.get(&key).cloned()))
     }
@@ -74,32 +108,65 @@ impl Index for MemoryIndex {
         self.read().next
     }
 
-    fn apply(&self, settled: &[Settled], next: i64) -> Result<(), ResultsError> {
+    fn apply(&self, entries: &[Entry], next: i64) -> Result<(), ResultsError> {
         self.may_fail()?;
         let mut state = self.write();
-        let keys = self.place.admit(settled, next, state.next)?;
-        for result in settled {
-            // What the stored form has no room for is not taken here either.
-            codec::encode(result, &mut Vec::new()).map_err(|why| ResultsError::Refused(why.to_string()))?;
-        }
-        for (key, result) in keys.into_iter().zip(settled) {
-            state.by_offset.insert(result.origin.position.offset, key);
-            state.by_id.insert(key, result.clone());
+        state.may_apply()?;
+        let keys = self.place.admit(entries, next, state.next)?;
+        storable(entries)?;
+        for (key, entry) in keys.into_iter().zip(entries) {
+            state.insert(key, entry);
         }
         state.next = next;
         Ok(())
     }
 
+    fn entries(&self, from: i64, limit: usize) -> Result<Vec<Entry>, ResultsError> {
+        self.may_fail()?;
+        let state = self.read();
+        let last = state.by_offset.range(from..).filter_map(|(at, key)| state.last(*at, key));
+        Ok(last.take(limit).cloned().collect())
+    }
+
     fn forget_before(&self, offset: i64, limit: usize) -> Result<usize, ResultsError> {
         self.may_fail()?;
         let mut state = self.write();
+        state.may_apply()?;
         let places: Vec<_> = state.by_offset.range(..offset).take(limit).map(|(at, key)| (*at, *key)).collect();
         for (at, key) in &places {
             state.by_offset.remove(at);
-            if state.by_id.get(key).is_some_and(|result| result.origin.position.offset == *at) {
+            if state.last(*at, key).is_some() {
                 state.by_id.remove(key);
             }
         }
         Ok(places.len())
+    }
+}
+
+impl Load for MemoryIndex {
+    fn load(&self, entries: &[Entry]) -> Result<(), ResultsError> {
+        self.may_fail()?;
+        let mut state = self.write();
+        state.may_load()?;
+        let keys = self.place.keys(entries)?;
+        storable(entries)?;
+        state.loading = true;
+        for (key, entry) in keys.into_iter().zip(entries) {
+            if state.by_id.get(&key).is_none_or(|stored| stored.offset < entry.offset) {
+                state.insert(key, entry);
+            }
+        }
+        Ok(())
+    }
+
+    fn loaded(&self, next: i64) -> Result<(), ResultsError> {
+        self.may_fail()?;
+        let mut state = self.write();
+        state.may_load()?;
+        if next < 0 {
+            return Err(ResultsError::Refused(format!("an end is never negative, and {next} came")));
+        }
+        (state.loading, state.next) = (false, next);
+        Ok(())
     }
 }

@@ -1,65 +1,86 @@
 //! What all results of one index share, and what an index takes.
 
+use core::num::NonZeroU32;
 use std::sync::Arc;
 
 use flk_contract::{LogId, LogTime, Origin, Position, Settled};
 
-use crate::{ResultsError, codec::IdKey};
+use crate::{Entry, ResultsError, codec::IdKey};
 
-/// The partition of a log that an index is about. It is the same for all its results, and so is
-/// kept once, not in each.
+/// The partition that an index follows, and where what it settled lies. All of it is the same for
+/// all results of the index, and so is kept once, not in each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The log.
     pub log: LogId,
-    /// The topic in it.
+    /// The topic in it that is followed: its offsets order the results of an id.
     pub topic: Arc<str>,
-    /// The partition of the topic.
+    /// The partition of that topic.
     pub partition: i32,
+    /// How many partitions that topic has: it decides which ids are settled in this one.
+    pub partitions: NonZeroU32,
+    /// The topic of the same log in which origins lie, in any of its partitions.
+    pub origins: Arc<str>,
 }
 
 impl Place {
-    /// The origin of a record of this partition.
-    pub fn origin(&self, offset: i64, appended_at: LogTime) -> Origin {
-        let Self { log, topic, partition } = self.clone();
+    /// The only partition of a log that is followed itself: what it settles are its own records.
+    pub fn of_log(log: LogId, topic: &str) -> Self {
+        let topic = Arc::<str>::from(topic);
+        Self { log, topic: topic.clone(), partition: 0, partitions: NonZeroU32::MIN, origins: topic }
+    }
+
+    /// The origin of a record in a partition of the topic of origins.
+    pub fn origin(&self, partition: i32, offset: i64, appended_at: LogTime) -> Origin {
+        let (log, topic) = (self.log.clone(), self.origins.clone());
         Origin { position: Position { log, topic, partition, offset }, appended_at }
     }
 
-    /// Whether a record at that origin is one of this partition.
-    pub fn holds(&self, origin: &Origin) -> bool {
-        let Position { log, topic, partition, offset: _ } = &origin.position;
-        (log, topic, *partition) == (&self.log, &self.topic, self.partition)
+    /// Whether a result's origin may be one of this index.
+    pub fn holds(&self, settled: &Settled) -> bool {
+        let Position { log, topic, .. } = &settled.origin.position;
+        (log, topic) == (&self.log, &self.origins)
     }
 
-    /// Checks what an index at `current` is asked to apply; gives the keys of the ids.
+    /// Checks what an index that ends at `current` is asked to apply; gives the keys of the ids.
     ///
     /// # Errors
     /// [`ResultsError::Refused`]: applied, these would make the index say what its log does not.
-    pub(crate) fn admit(&self, settled: &[Settled], next: i64, current: i64) -> Result<Vec<IdKey>, ResultsError> {
+    pub(crate) fn admit(&self, entries: &[Entry], next: i64, current: i64) -> Result<Vec<IdKey>, ResultsError> {
         if next < current {
             return refuse(format!("its end never goes back: it is {current}, and {next} came"));
         }
-        let key = |result: &Settled| {
-            let at = &result.origin.position;
-            if !self.holds(&result.origin) {
+        if let Some(beyond) = entries.iter().find(|entry| entry.offset >= next) {
+            return refuse(format!("its end {next} must lie beyond every offset in it, and {} came", beyond.offset));
+        }
+        self.keys(entries)
+    }
+
+    /// The keys of the ids of entries that belong here.
+    ///
+    /// # Errors
+    /// [`ResultsError::Refused`].
+    pub(crate) fn keys(&self, entries: &[Entry]) -> Result<Vec<IdKey>, ResultsError> {
+        let key = |Entry { settled, .. }: &Entry| {
+            if !self.holds(settled) {
+                let at = &settled.origin.position;
                 return refuse(format!(
-                    "it is about {}/{} of log {}, and a result of {}/{} of log {} came",
-                    self.topic, self.partition, self.log, at.topic, at.partition, at.log
+                    "it is about records of {} of log {}, and a result of {} of log {} came",
+                    self.origins, self.log, at.topic, at.log
                 ));
             }
-            if at.offset >= next {
-                return refuse(format!("its end {next} must lie beyond every offset in it, and {} came", at.offset));
-            }
-            IdKey::new(&result.facts.tenant, &result.facts.pcs_id)
+            IdKey::new(&settled.facts.tenant, &settled.facts.pcs_id)
                 .map_or_else(|| refuse("a settled id is 64 lower-case hex digits, and another came".into()), Ok)
         };
-        settled.iter().map(key).collect()
+        entries.iter().map(key).collect()
     }
 }
 
 impl core::fmt::Display for Place {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{}/{} of log {}", self.topic, self.partition, self.log)
+        let Self { log, topic, partition, partitions, origins } = self;
+        write!(f, "{topic}/{partition} of {partitions} in log {log}")?;
+        if origins == topic { Ok(()) } else { write!(f, ", about records of {origins}") }
     }
 }
 

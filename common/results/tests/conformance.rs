@@ -45,7 +45,7 @@ impl Fixture for OnDisk {
             Some(db) => db,
             None => IndexDb::open(self.directory.path(), &place.log).map_err(|why| why.to_string())?,
         };
-        let index = db.partition(&place.topic, place.partition).map_err(|why| why.to_string());
+        let index = db.partition(place).map_err(|why| why.to_string());
         *open = Some(db);
         index
     }

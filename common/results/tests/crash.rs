@@ -12,7 +12,7 @@ use std::{
 use flk_contract::Tenant;
 use flk_results::{
     Index as _, IndexDb, PartitionIndex,
-    conformance::{id_text, place, result},
+    conformance::{entry, id_text, place},
 };
 
 /// Where the child's index is; unset in the parent.
@@ -24,7 +24,7 @@ const KEPT: i64 = 8_000;
 
 fn open(directory: &Path) -> (IndexDb, PartitionIndex) {
     let db = IndexDb::open(directory, &place().log).unwrap();
-    let index = db.partition(&place().topic, place().partition).unwrap();
+    let index = db.partition(&place()).unwrap();
     (db, index)
 }
 
@@ -35,7 +35,7 @@ fn apply_until_killed(directory: &Path) -> ! {
     let (_db, index) = open(directory);
     loop {
         let next = index.next();
-        let settled: Vec<_> = (next..next + BATCH).map(|at| result(&place(), "default", at as u64, at)).collect();
+        let settled: Vec<_> = (next..next + BATCH).map(|at| entry(&place(), "default", at as u64, at)).collect();
         index.apply(&settled, next + BATCH).unwrap();
         writeln!(out, "next {}", next + BATCH).unwrap();
         if (next / BATCH) % 4 == 0 {
@@ -94,7 +94,7 @@ fn kill_9_leaves_a_whole_prefix_with_all_that_apply_returned_for() {
 fn present(index: &PartitionIndex, at: i64) -> bool {
     let found = index.get(&Tenant::default_tenant(), &id_text(at as u64)).unwrap();
     let there = found.is_some();
-    assert!(found.is_none_or(|found| found == result(&place(), "default", at as u64, at)), "another result at {at}");
+    assert!(found.is_none_or(|found| found == entry(&place(), "default", at as u64, at)), "another result at {at}");
     there
 }
 

@@ -9,8 +9,8 @@ use std::{
 
 use flk_contract::{LogId, Tenant};
 use flk_results::{
-    Index as _, IndexDb, OpenError, Opened, PartitionIndex, ResultsError,
-    conformance::{id_text, place, result},
+    Index as _, IndexDb, OpenError, Opened, PartitionIndex, Place, ResultsError,
+    conformance::{entry, id_text, place},
 };
 
 /// Enough for tables to be written out, with a rest in the journal.
@@ -18,14 +18,14 @@ const ENTRIES: i64 = 60_000;
 const BATCH: i64 = 500;
 
 fn partition(db: &IndexDb) -> PartitionIndex {
-    db.partition(&place().topic, place().partition).unwrap()
+    db.partition(&place()).unwrap()
 }
 
 fn fill(directory: &Path, entries: i64) {
     let db = IndexDb::open(directory, &place().log).unwrap();
     let index = partition(&db);
     for first in (0..entries).step_by(BATCH as usize) {
-        let settled: Vec<_> = (first..first + BATCH).map(|at| result(&place(), "default", at as u64, at)).collect();
+        let settled: Vec<_> = (first..first + BATCH).map(|at| entry(&place(), "default", at as u64, at)).collect();
         index.apply(&settled, first + BATCH).unwrap();
     }
 }
@@ -73,7 +73,7 @@ fn never_wrong(directory: &Path, what: &str) -> &'static str {
     // Not every one: a block holds dozens of them.
     for at in (0..ENTRIES).step_by(7) {
         match index.get(&Tenant::default_tenant(), &id_text(at as u64)) {
-            Ok(Some(found)) => assert_eq!(found, result(&place(), "default", at as u64, at), "{what}"),
+            Ok(Some(found)) => assert_eq!(found, entry(&place(), "default", at as u64, at), "{what}"),
             Ok(None) => assert!(at >= next, "{what}: {at} is missing, and the index ends at {next}"),
             Err(ResultsError::Damaged(_)) => noticed = "told",
             Err(why) => panic!("{what}: {why}"),
@@ -130,7 +130,11 @@ fn another_format_is_named_and_calls_for_a_reset() {
     fill(directory.path(), BATCH);
     let marker = directory.path().join("index.format");
     let text = fs::read_to_string(&marker).unwrap();
-    for (from, to, expected) in [("format 1", "format 99", "format 99"), ("format 1", "", "can not be read")] {
+    for (from, to, expected) in [
+        ("format 2", "format 1", "format 1,"),
+        ("format 2", "format 99", "format 99"),
+        ("format 2", "", "can not be read"),
+    ] {
         fs::write(&marker, text.replace(from, to)).unwrap();
         let told = IndexDb::open(directory.path(), &place().log).unwrap_err();
         assert!(told.calls_for_reset() && told.to_string().contains(expected), "{told}");
@@ -185,7 +189,7 @@ fn a_second_owner_is_turned_away_and_harms_nothing() {
     drop(db);
     let told = IndexDb::open(directory.path(), &place().log);
     assert!(matches!(told, Err(OpenError::InUse(_))), "a partition keeps the directory");
-    index.apply(&[result(&place(), "default", 1, 1)], 2).unwrap();
+    index.apply(&[entry(&place(), "default", 1, 1)], 2).unwrap();
     drop(index);
     assert_eq!(partition(&IndexDb::open(directory.path(), &place().log).unwrap()).next(), 2);
 }
@@ -200,7 +204,7 @@ fn what_no_reset_mends_is_not_reset() {
     assert_eq!(fs::read_to_string(file).unwrap(), "not a directory");
 
     let db = IndexDb::open(&directory.path().join("index"), &place().log).unwrap();
-    let told = db.partition(&"t".repeat(300), 0).unwrap_err();
+    let told = db.partition(&Place { topic: "t".repeat(300).into(), ..place() }).unwrap_err();
     assert!(matches!(told, OpenError::BadName(_)), "{told}");
 }
 

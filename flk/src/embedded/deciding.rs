@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Instant};
 
 use flk_contract::{Code, Origin, Settled, Verdict, wire::State};
-use flk_dedup_sink::Fold;
+use flk_dedup_sink::{Arrival, Fold};
 use flk_log::{Append, Decide, Decided};
-use flk_results::ResultsError;
+use flk_results::{Entry, ResultsError};
 use flk_service::{
     Metrics,
     metrics::{self, Op},
@@ -105,7 +105,9 @@ impl<I: Mend> Decide for Deciding<I> {
     }
 
     fn restore(&mut self, settled: &[Settled], next: i64) -> Result<(), Arc<str>> {
-        self.fold.restore(settled, next).map_err(said)?;
+        // The index follows the log itself: what a record settled lies where the record does.
+        let entry = |settled: &Settled| Entry { offset: settled.origin.position.offset, settled: settled.clone() };
+        self.fold.restore(&settled.iter().map(entry).collect::<Vec<_>>(), next).map_err(said)?;
         self.note_whether_restored(next);
         Ok(())
     }
@@ -113,14 +115,13 @@ impl<I: Mend> Decide for Deciding<I> {
     fn decide(&mut self, append: &Append, origin: &Origin) -> Result<Arc<Decided>, Arc<str>> {
         let verdict = self.verdict(append, origin);
         let started = Instant::now();
-        // Here a record reaches settlement as it is appended: both times are one.
-        let settlement = self.fold.settle(&verdict, origin, origin.appended_at).map_err(said)?;
+        let settlement = self.fold.settle_judged(&verdict, Arrival::in_log(origin)).map_err(said)?;
         self.metrics.dedup_op(Op::Settle, started.elapsed());
         let decided = Arc::new(Decided {
             verdict,
             state: settlement.state,
             code: settlement.code,
-            standing: settlement.standing,
+            standing: settlement.standing.map(|standing| standing.settled),
         });
         self.batch.push(decided.clone());
         Ok(decided)

@@ -8,9 +8,9 @@ use std::{
     time::Instant,
 };
 
-use flk_contract::{LogId, Settled, Tenant};
-use flk_log::embedded::{OpenError, PARTITION, TOPIC};
-use flk_results::{Index, IndexDb, MemoryIndex, Opened, PartitionIndex, ResultsError};
+use flk_contract::{LogId, Tenant};
+use flk_log::embedded::{OpenError, TOPIC};
+use flk_results::{Entry, Index, IndexDb, MemoryIndex, Opened, PartitionIndex, Place, ResultsError};
 use flk_service::{Metrics, metrics::Op};
 
 /// An index that its user mends where it has failed.
@@ -98,6 +98,14 @@ impl LiveIndex {
         }
     }
 
+    /// What came of a read.
+    fn read_from<T>(&self, came: Result<T, ResultsError>) -> Result<T, ResultsError> {
+        if let Err(ResultsError::Damaged(_)) = &came {
+            self.note(Fault::Damaged);
+        }
+        came
+    }
+
     /// What came of a write: after one that failed, nothing more is taken.
     fn written<T>(&self, came: Result<T, ResultsError>) -> Result<T, ResultsError> {
         match &came {
@@ -144,22 +152,23 @@ impl Mend for LiveIndex {
 }
 
 impl Index for LiveIndex {
-    fn get(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Settled>, ResultsError> {
+    fn get(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Entry>, ResultsError> {
         let started = Instant::now();
         let came = self.with(|index| index.get(tenant, pcs_id));
         self.metrics.dedup_op(Op::Lookup, started.elapsed());
-        if let Err(ResultsError::Damaged(_)) = &came {
-            self.note(Fault::Damaged);
-        }
-        came
+        self.read_from(came)
     }
 
     fn next(&self) -> i64 {
         self.read().index.as_ref().map_or(0, PartitionIndex::next)
     }
 
-    fn apply(&self, settled: &[Settled], next: i64) -> Result<(), ResultsError> {
-        self.written(self.with(|index| index.apply(settled, next)))
+    fn apply(&self, entries: &[Entry], next: i64) -> Result<(), ResultsError> {
+        self.written(self.with(|index| index.apply(entries, next)))
+    }
+
+    fn entries(&self, from: i64, limit: usize) -> Result<Vec<Entry>, ResultsError> {
+        self.read_from(self.with(|index| index.entries(from, limit)))
     }
 
     fn forget_before(&self, offset: i64, limit: usize) -> Result<usize, ResultsError> {
@@ -175,7 +184,7 @@ fn open(dir: &Path, log: &LogId, next: i64) -> Result<PartitionIndex, flk_result
     }
     // An index that knows more than the log does belongs to a log that was since put back to an
     // earlier state: what it knows beyond never happened.
-    match db.partition(TOPIC, PARTITION) {
+    match db.partition(&place(log)) {
         Ok(index) if index.next() <= next => return Ok(index),
         Ok(index) => {
             tracing::warn!(index = index.next(), log = next, "the index of ids is ahead of the log; it is built anew")
@@ -190,7 +199,12 @@ fn open(dir: &Path, log: &LogId, next: i64) -> Result<PartitionIndex, flk_result
 }
 
 fn anew(dir: &Path, log: &LogId) -> Result<PartitionIndex, flk_results::OpenError> {
-    IndexDb::open_anew(dir, log).and_then(|db| db.partition(TOPIC, PARTITION))
+    IndexDb::open_anew(dir, log).and_then(|db| db.partition(&place(log)))
+}
+
+/// The log has one partition, and the index follows it.
+fn place(log: &LogId) -> Place {
+    Place::of_log(log.clone(), TOPIC)
 }
 
 #[cfg(test)]
@@ -235,6 +249,20 @@ mod tests {
         index.note(Fault::Closed);
         assert_eq!(index.mend(9), Ok(true));
         assert_eq!((index.next(), index.is_incomplete()), (0, true));
+    }
+
+    #[test]
+    fn one_of_an_earlier_format_is_built_anew() {
+        let (dir, index) = opened();
+        drop(index);
+        let path = dir.path().join("index");
+        let marker = path.join("index.format");
+        let said = std::fs::read_to_string(&marker).unwrap();
+        std::fs::write(&marker, said.replace("format 2", "format 1")).unwrap();
+        assert_ne!(std::fs::read_to_string(&marker).unwrap(), said);
+        let index = LiveIndex::open(&path, &LogId::new("log"), 7, Metrics::new()).unwrap();
+        assert_eq!((index.next(), index.is_incomplete()), (0, false), "the log restores it before it decides");
+        assert_eq!(std::fs::read_to_string(&marker).unwrap(), said);
     }
 
     #[test]

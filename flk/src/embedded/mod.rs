@@ -153,7 +153,8 @@ impl Pipeline for Embedded {
         let found = tokio::task::spawn_blocking(move || index.get(&tenant, &pcs_id)).await;
         let found = found
             .map_err(|_| Away::Unavailable("the look-up was cut off".into()))?
-            .map_err(|error| Away::Unavailable(error.to_string().into()))?;
+            .map_err(|error| Away::Unavailable(error.to_string().into()))?
+            .map(|entry| entry.settled);
         // What stands can not be replaced; what is not there, or has expired, may have been.
         let stands = found.as_ref().is_some_and(|found| stands(found.origin.appended_at, self.clock.now()));
         if !stands && self.index.is_incomplete() {

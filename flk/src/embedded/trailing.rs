@@ -13,8 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flk_contract::{Settled, Tenant};
-use flk_results::{Index, ResultsError};
+use flk_contract::Tenant;
+use flk_results::{Entry, Index, ResultsError};
 use flk_service::{Metrics, metrics::Op};
 
 use super::index::{LiveIndex, Mend};
@@ -47,11 +47,10 @@ struct Shared<I> {
 
 /// What the index does not have yet.
 struct Ahead {
-    batches: VecDeque<(Vec<Settled>, i64)>,
-    /// Results in `batches` and in the step that is being applied.
+    /// In order. The first may be the one that is being applied.
+    steps: VecDeque<Arc<Step>>,
+    /// Results in all of them.
     results: usize,
-    /// The last result of each id among them.
-    latest: HashMap<(Tenant, Arc<str>), Settled>,
     /// The lowest offset among them.
     lowest: i64,
     /// The first offset that was not handed in.
@@ -61,6 +60,54 @@ struct Ahead {
     ended: bool,
 }
 
+/// What is applied at once. Nobody adds to it while that is done.
+#[derive(Default)]
+struct Step {
+    entries: Vec<Entry>,
+    next: i64,
+    /// The last entry of each id.
+    latest: HashMap<(Tenant, Arc<str>), usize>,
+}
+
+impl Step {
+    fn add(&mut self, entries: &[Entry], next: i64) {
+        self.next = next;
+        self.entries.reserve(entries.len());
+        for entry in entries {
+            let facts = &entry.settled.facts;
+            self.latest.insert((facts.tenant.clone(), facts.pcs_id.clone()), self.entries.len());
+            self.entries.push(entry.clone());
+        }
+    }
+}
+
+impl Ahead {
+    fn add(&mut self, entries: &[Entry], next: i64) {
+        self.next = next;
+        self.results += entries.len();
+        self.lowest = entries.iter().map(|entry| entry.offset).fold(self.lowest, i64::min);
+        // What is being applied is held by whoever applies it.
+        if let Some(last) = self.steps.back_mut().and_then(Arc::get_mut)
+            && last.entries.len() + entries.len() <= STEP
+        {
+            return last.add(entries, next);
+        }
+        let mut step = Step::default();
+        step.add(entries, next);
+        self.steps.push_back(Arc::new(step));
+    }
+
+    fn find(&self, id: &(Tenant, Arc<str>)) -> Option<&Entry> {
+        self.steps.iter().rev().find_map(|step| step.entries.get(*step.latest.get(id)?))
+    }
+
+    fn clear(&mut self) {
+        self.steps.clear();
+        self.results = 0;
+        self.lowest = i64::MAX;
+    }
+}
+
 impl<I: Mend> Trailing<I> {
     /// Starts the thread.
     ///
@@ -68,9 +115,8 @@ impl<I: Mend> Trailing<I> {
     /// Where the system gives no thread.
     pub fn start(index: I, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let ahead = Ahead {
-            batches: VecDeque::new(),
+            steps: VecDeque::new(),
             results: 0,
-            latest: HashMap::new(),
             lowest: i64::MAX,
             next: index.next(),
             failed: None,
@@ -151,37 +197,22 @@ impl<I: Mend> Shared<I> {
     /// Applies what was handed in, or waits for something; whether to go on.
     fn step(&self) -> bool {
         {
-            let idle = |ahead: &mut Ahead| !ahead.ended && (ahead.batches.is_empty() || ahead.failed.is_some());
+            let idle = |ahead: &mut Ahead| !ahead.ended && (ahead.steps.is_empty() || ahead.failed.is_some());
             let ahead = self.handed_in.wait_while(self.ahead(), idle).unwrap_or_else(PoisonError::into_inner);
-            if ahead.ended && (ahead.batches.is_empty() || ahead.failed.is_some()) {
+            if ahead.ended && (ahead.steps.is_empty() || ahead.failed.is_some()) {
                 return false;
             }
         }
         let _applying = self.applying();
-        let (mut results, mut next) = (Vec::new(), None);
-        {
-            let mut ahead = self.ahead();
-            while results.len() < STEP
-                && let Some((batch, end)) = ahead.batches.pop_front()
-            {
-                results.extend(batch);
-                next = Some(end);
-            }
-        }
-        let Some(next) = next else { return true };
+        let Some(step) = self.ahead().steps.front().cloned() else { return true };
         let started = Instant::now();
-        let came = self.index.apply(&results, next);
+        let came = self.index.apply(&step.entries, step.next);
         self.metrics.dedup_op(Op::Apply, started.elapsed());
         let mut ahead = self.ahead();
         match came {
             Ok(()) => {
-                ahead.results -= results.len();
-                for applied in results {
-                    let id = (applied.facts.tenant.clone(), applied.facts.pcs_id.clone());
-                    if ahead.latest.get(&id).is_some_and(|last| last.origin == applied.origin) {
-                        ahead.latest.remove(&id);
-                    }
-                }
+                ahead.steps.pop_front();
+                ahead.results -= step.entries.len();
                 if ahead.results == 0 {
                     ahead.lowest = i64::MAX;
                 }
@@ -194,12 +225,12 @@ impl<I: Mend> Shared<I> {
 }
 
 impl<I: Mend> Index for Trailing<I> {
-    fn get(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Settled>, ResultsError> {
+    fn get(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Entry>, ResultsError> {
         let started = Instant::now();
         {
             let ahead = self.shared.ahead();
-            if !ahead.latest.is_empty()
-                && let Some(found) = ahead.latest.get(&(tenant.clone(), pcs_id.into()))
+            if ahead.results > 0
+                && let Some(found) = ahead.find(&(tenant.clone(), pcs_id.into()))
             {
                 // The index times its own.
                 self.shared.metrics.dedup_op(Op::Lookup, started.elapsed());
@@ -214,7 +245,7 @@ impl<I: Mend> Index for Trailing<I> {
         self.shared.ahead().next
     }
 
-    fn apply(&self, settled: &[Settled], next: i64) -> Result<(), ResultsError> {
+    fn apply(&self, entries: &[Entry], next: i64) -> Result<(), ResultsError> {
         let full = |ahead: &mut Ahead| ahead.results >= RESULTS_MAX && ahead.failed.is_none();
         let waited = self.shared.applied.wait_timeout_while(self.shared.ahead(), WAIT_MAX, full);
         let (mut ahead, waited) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -227,19 +258,18 @@ impl<I: Mend> Index for Trailing<I> {
         if next < ahead.next {
             return Err(ResultsError::Refused(format!("it ends at {}, and is to end at {next}", ahead.next)));
         }
-        if settled.is_empty() && next == ahead.next {
+        if entries.is_empty() && next == ahead.next {
             return Ok(());
         }
-        for settled in settled {
-            ahead.lowest = ahead.lowest.min(settled.origin.position.offset);
-            ahead.latest.insert((settled.facts.tenant.clone(), settled.facts.pcs_id.clone()), settled.clone());
-        }
-        ahead.results += settled.len();
-        ahead.batches.push_back((settled.to_vec(), next));
-        ahead.next = next;
+        ahead.add(entries, next);
         drop(ahead);
         self.shared.handed_in.notify_one();
         Ok(())
+    }
+
+    fn entries(&self, from: i64, limit: usize) -> Result<Vec<Entry>, ResultsError> {
+        self.settle()?;
+        self.shared.index.entries(from, limit)
     }
 
     fn forget_before(&self, offset: i64, limit: usize) -> Result<usize, ResultsError> {
@@ -260,10 +290,7 @@ impl<I: Mend> Mend for Trailing<I> {
         self.shared.index.mend(next)?;
         let mut ahead = self.shared.ahead();
         assert!(!ahead.ended, "the writer of the index has panicked");
-        ahead.batches.clear();
-        ahead.latest.clear();
-        ahead.results = 0;
-        ahead.lowest = i64::MAX;
+        ahead.clear();
         ahead.next = self.shared.index.next();
         ahead.failed = None;
         Ok(true)
@@ -282,7 +309,7 @@ impl<I: Mend> Mend for Trailing<I> {
 mod tests {
     use flk_results::{
         MemoryIndex, Place,
-        conformance::{Fixture, Kept, place, result},
+        conformance::{Fixture, Kept, entry, place},
         index_conformance,
     };
 
@@ -296,7 +323,7 @@ mod tests {
     }
 
     impl Index for Gated {
-        fn get(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Settled>, ResultsError> {
+        fn get(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Entry>, ResultsError> {
             self.index.get(tenant, pcs_id)
         }
 
@@ -304,10 +331,14 @@ mod tests {
             self.index.next()
         }
 
-        fn apply(&self, settled: &[Settled], next: i64) -> Result<(), ResultsError> {
+        fn apply(&self, entries: &[Entry], next: i64) -> Result<(), ResultsError> {
             assert!(!self.panics, "as asked");
             let _gate = self.gate.lock().unwrap();
-            self.index.apply(settled, next)
+            self.index.apply(entries, next)
+        }
+
+        fn entries(&self, from: i64, limit: usize) -> Result<Vec<Entry>, ResultsError> {
+            self.index.entries(from, limit)
         }
 
         fn forget_before(&self, offset: i64, limit: usize) -> Result<usize, ResultsError> {
@@ -323,13 +354,14 @@ mod tests {
         (gate, Trailing::start(index, Metrics::new()).unwrap())
     }
 
-    fn results(ids: core::ops::Range<u64>) -> Vec<Settled> {
-        ids.map(|id| result(&place(), "default", id, id as i64)).collect()
+    fn results(ids: core::ops::Range<u64>) -> Vec<Entry> {
+        ids.map(|id| entry(&place(), "default", id, id as i64)).collect()
     }
 
     fn knows(index: &impl Index, id: u64) -> bool {
-        let wanted = result(&place(), "default", id, id as i64);
-        index.get(&wanted.facts.tenant, &wanted.facts.pcs_id).unwrap() == Some(wanted)
+        let wanted = entry(&place(), "default", id, id as i64);
+        let facts = &wanted.settled.facts;
+        index.get(&facts.tenant, &facts.pcs_id).unwrap() == Some(wanted)
     }
 
     struct InMemory;
@@ -356,6 +388,7 @@ mod tests {
         forgetting_goes_in_order_and_in_steps
         a_successor_is_not_forgotten
         tenants_are_apart
+        entries_are_read_in_the_order_of_their_offsets
         readers_see_whole_batches
     );
 
@@ -372,7 +405,26 @@ mod tests {
         index.settle().unwrap();
         assert_eq!(index.shared.index.next(), 9);
         assert!((1..9).all(|id| knows(&index.shared.index, id)));
-        assert!(index.shared.ahead().latest.is_empty(), "what was applied is not kept twice");
+        assert!(index.shared.ahead().steps.is_empty(), "what was applied is not kept twice");
+    }
+
+    #[test]
+    fn of_two_that_are_on_their_way_the_last_is_found_whatever_step_they_are_in() {
+        let (gate, index) = gated(false);
+        let held = gate.lock().unwrap();
+        let of = |offset: i64| entry(&place(), "default", 1, offset);
+        let found = || index.get(&Tenant::default_tenant(), &flk_results::conformance::id_text(1)).unwrap().unwrap();
+        let many = 3 * STEP as i64;
+        for offset in 0..many {
+            index.apply(&[of(offset)], offset + 1).unwrap();
+            if offset % 500 == 0 {
+                assert_eq!(found(), of(offset));
+            }
+        }
+        assert!((3..=4).contains(&index.shared.ahead().steps.len()), "small batches are put together");
+        drop(held);
+        index.settle().unwrap();
+        assert_eq!((found(), index.entries(0, 9).unwrap()), (of(many - 1), vec![of(many - 1)]));
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Making {
         let mut lie = Some(self.lie);
         let mut open = || {
             EmbeddedLog::open(dir, &Options::default(), clock.clone(), Arc::new(Unwatched), |log, _| {
-                let place = Place { log: log.clone(), topic: "pcs.raw".into(), partition: 0 };
+                let place = Place::of_log(log.clone(), "pcs.raw");
                 let honest = Deciding::new(verifier.clone(), Arc::new(MemoryIndex::new(place)), Metrics::new());
                 Ok(Lying { honest, lie: lie.take().unwrap() })
             })

@@ -8,5 +8,6 @@ mod log;
 mod members;
 mod moves;
 mod poison;
+mod security;
 mod support;
 mod topics;

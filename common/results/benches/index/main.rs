@@ -23,10 +23,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flk_contract::Settled;
-use flk_results::conformance::{place, result};
+use flk_results::{Entry, conformance::entry};
 
-use self::stores::{OPEN, Store};
+use self::stores::{OPEN, Store, place};
 
 const BATCH: u64 = 64;
 const LOOKUPS: u64 = 20_000;
@@ -85,10 +84,10 @@ fn measure(name: &'static str, open: fn(&Path) -> Box<dyn Store>, sizes: &[u64])
         // Making results is not what is measured.
         let (from, mut busy) = (at, Duration::ZERO);
         while at < *size {
-            let batch: Vec<Settled> = (at..at + BATCH).map(|id| result(&place(), "default", id, id as i64)).collect();
+            let batch: Vec<Entry> = (at..at + BATCH).map(|id| entry(&place(), "default", id, id as i64)).collect();
             let start = Instant::now();
-            for result in &batch {
-                assert!(store.get(result).is_none());
+            for entry in &batch {
+                assert!(store.get(entry).is_none());
             }
             at += BATCH;
             store.apply(&batch, at as i64);
@@ -99,7 +98,7 @@ fn measure(name: &'static str, open: fn(&Path) -> Box<dyn Store>, sizes: &[u64])
     }
     let generating = generating_us(at);
     let lookup = |first: u64, step: u64| {
-        let wanted: Vec<_> = (0..LOOKUPS).map(|n| result(&place(), "default", first + n * step, 0)).collect();
+        let wanted: Vec<_> = (0..LOOKUPS).map(|n| entry(&place(), "default", first + n * step, 0)).collect();
         let start = Instant::now();
         let found = wanted.iter().filter(|wanted| store.get(wanted).is_some()).count() as u64;
         (start.elapsed() / LOOKUPS as u32, found)
@@ -124,7 +123,7 @@ fn measure(name: &'static str, open: fn(&Path) -> Box<dyn Store>, sizes: &[u64])
 fn generating_us(ids: u64) -> f64 {
     let (start, sample) = (cpu_us(), ids.min(50_000));
     for id in 0..sample {
-        std::hint::black_box(result(&place(), "default", id, id as i64));
+        std::hint::black_box(entry(&place(), "default", id, id as i64));
     }
     (cpu_us() - start) / sample as f64
 }

@@ -3,11 +3,10 @@
 use std::{path::Path, sync::Arc};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable as _, compaction::Leveled};
-use flk_contract::Settled;
+use flk_contract::LogId;
 use flk_results::{
-    Index as _, IndexDb, PartitionIndex,
+    Entry, Index as _, IndexDb, PartitionIndex, Place,
     codec::{self, IdKey},
-    conformance::place,
 };
 use redb::{Durability, ReadableDatabase as _, TableDefinition};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -15,12 +14,17 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 /// Memory for pages or blocks; what the index has for cache and memtables.
 const CACHE_BYTES: usize = 40 * 1024 * 1024;
 
+/// The embedded log's own.
+pub(crate) fn place() -> Place {
+    Place::of_log(LogId::new("the log"), "pcs.raw")
+}
+
 /// What the log's writer asks of an index.
 pub(crate) trait Store {
     /// The offset of what is stored for the id of a result.
-    fn get(&self, of: &Settled) -> Option<i64>;
+    fn get(&self, of: &Entry) -> Option<i64>;
     /// Adds a batch, by id and by offset, and the end, in one step.
-    fn apply(&mut self, batch: &[Settled], next: i64);
+    fn apply(&mut self, batch: &[Entry], next: i64);
 }
 
 type Open = fn(&Path) -> Box<dyn Store>;
@@ -33,13 +37,13 @@ pub(crate) const OPEN: [(&str, Open); 4] = [
     ("SQLite", |directory| Box::new(Sqlite::open(directory))),
 ];
 
-fn key(of: &Settled) -> IdKey {
-    IdKey::new(&of.facts.tenant, &of.facts.pcs_id).unwrap()
+fn key(of: &Entry) -> IdKey {
+    IdKey::new(&of.settled.facts.tenant, &of.settled.facts.pcs_id).unwrap()
 }
 
-fn value(of: &Settled) -> Vec<u8> {
+fn value(of: &Entry) -> Vec<u8> {
     let mut value = Vec::new();
-    codec::encode(of, &mut value).unwrap();
+    codec::encode_entry(of, &mut value).unwrap();
     value
 }
 
@@ -51,17 +55,17 @@ struct Used {
 impl Used {
     fn open(directory: &Path) -> Self {
         let db = IndexDb::open(directory, &place().log).unwrap();
-        Self { index: db.partition(&place().topic, place().partition).unwrap() }
+        Self { index: db.partition(&place()).unwrap() }
     }
 }
 
 impl Store for Used {
-    fn get(&self, of: &Settled) -> Option<i64> {
-        let found = self.index.get(&of.facts.tenant, &of.facts.pcs_id).unwrap();
-        found.map(|found| found.origin.position.offset)
+    fn get(&self, of: &Entry) -> Option<i64> {
+        let found = self.index.get(&of.settled.facts.tenant, &of.settled.facts.pcs_id).unwrap();
+        found.map(|found| found.offset)
     }
 
-    fn apply(&mut self, batch: &[Settled], next: i64) {
+    fn apply(&mut self, batch: &[Entry], next: i64) {
         self.index.apply(batch, next).unwrap();
     }
 }
@@ -91,17 +95,17 @@ impl ThreeTrees {
 }
 
 impl Store for ThreeTrees {
-    fn get(&self, of: &Settled) -> Option<i64> {
+    fn get(&self, of: &Entry) -> Option<i64> {
         let found = self.database.snapshot().get(&self.ids, key(of).as_bytes()).unwrap();
-        found.map(|found| codec::offset(&found).unwrap())
+        found.map(|found| codec::entry_offset(&found).unwrap())
     }
 
-    fn apply(&mut self, batch: &[Settled], next: i64) {
+    fn apply(&mut self, batch: &[Entry], next: i64) {
         let mut write = self.database.batch();
-        for result in batch {
-            let key = key(result);
-            write.insert(&self.ids, key.as_bytes(), value(result));
-            write.insert(&self.offsets, result.origin.position.offset.to_be_bytes(), key.as_bytes());
+        for entry in batch {
+            let key = key(entry);
+            write.insert(&self.ids, key.as_bytes(), value(entry));
+            write.insert(&self.offsets, entry.offset.to_be_bytes(), key.as_bytes());
         }
         write.insert(&self.end, "end", next.to_be_bytes());
         write.commit().unwrap();
@@ -133,13 +137,13 @@ impl Redb {
 }
 
 impl Store for Redb {
-    fn get(&self, of: &Settled) -> Option<i64> {
+    fn get(&self, of: &Entry) -> Option<i64> {
         let read = self.database.begin_read().unwrap();
         let found = read.open_table(IDS).unwrap().get(key(of).as_bytes()).unwrap();
-        found.map(|found| codec::offset(found.value()).unwrap())
+        found.map(|found| codec::entry_offset(found.value()).unwrap())
     }
 
-    fn apply(&mut self, batch: &[Settled], next: i64) {
+    fn apply(&mut self, batch: &[Entry], next: i64) {
         let mut write = self.database.begin_write().unwrap();
         self.batches += 1;
         if !self.batches.is_multiple_of(Self::DURABLE_EVERY) {
@@ -148,10 +152,10 @@ impl Store for Redb {
         {
             let mut ids = write.open_table(IDS).unwrap();
             let mut offsets = write.open_table(OFFSETS).unwrap();
-            for result in batch {
-                let key = key(result);
-                ids.insert(key.as_bytes(), value(result).as_slice()).unwrap();
-                offsets.insert(result.origin.position.offset, key.as_bytes()).unwrap();
+            for entry in batch {
+                let key = key(entry);
+                ids.insert(key.as_bytes(), value(entry).as_slice()).unwrap();
+                offsets.insert(entry.offset, key.as_bytes()).unwrap();
             }
             write.open_table(END).unwrap().insert((), next).unwrap();
         }
@@ -180,21 +184,22 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn get(&self, of: &Settled) -> Option<i64> {
+    fn get(&self, of: &Entry) -> Option<i64> {
         let mut find = self.database.prepare_cached("SELECT value FROM ids WHERE key = ?").unwrap();
-        let found = find.query_row([key(of).as_bytes()], |row| Ok(codec::offset(row.get_ref(0)?.as_blob()?).unwrap()));
+        let found =
+            find.query_row([key(of).as_bytes()], |row| Ok(codec::entry_offset(row.get_ref(0)?.as_blob()?).unwrap()));
         found.optional().unwrap()
     }
 
-    fn apply(&mut self, batch: &[Settled], next: i64) {
+    fn apply(&mut self, batch: &[Entry], next: i64) {
         let write = self.database.transaction().unwrap();
         {
             let mut ids = write.prepare_cached("INSERT OR REPLACE INTO ids VALUES (?, ?)").unwrap();
             let mut offsets = write.prepare_cached("INSERT OR REPLACE INTO offsets VALUES (?, ?)").unwrap();
-            for result in batch {
-                let key = key(result);
-                ids.execute(params![key.as_bytes(), value(result)]).unwrap();
-                offsets.execute(params![result.origin.position.offset, key.as_bytes()]).unwrap();
+            for entry in batch {
+                let key = key(entry);
+                ids.execute(params![key.as_bytes(), value(entry)]).unwrap();
+                offsets.execute(params![entry.offset, key.as_bytes()]).unwrap();
             }
             write.execute("INSERT OR REPLACE INTO ends VALUES (1, ?)", [next]).unwrap();
         }

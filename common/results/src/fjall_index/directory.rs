@@ -15,7 +15,7 @@ use flk_contract::LogId;
 use super::OpenError;
 
 /// The version of everything below the directory: keys, values, keyspaces.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 const LOCK: &str = "index.lock";
 const MARKER: &str = "index.format";

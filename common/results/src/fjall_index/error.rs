@@ -28,6 +28,18 @@ pub enum OpenError {
         /// The log that was asked for.
         expected: String,
     },
+    /// The partition is there, but what it was made of is not what was asked for. Drop it and build
+    /// it anew.
+    #[error("the index of a partition is about {found}, and {expected} was asked for; it has to be built anew")]
+    OtherPlace {
+        /// What it is about.
+        found: String,
+        /// What was asked for.
+        expected: String,
+    },
+    /// The partition's process ended while it was loaded. Drop it and load it anew.
+    #[error("the index of {0} was not loaded to its end; it has to be built anew")]
+    Unfinished(String),
     /// Another process has it open, or this one has.
     #[error("the index in {} is in use by another process; stop that one, or choose another directory", .0.display())]
     InUse(PathBuf),
@@ -45,12 +57,22 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether dropping the index and building it anew is the remedy.
+    /// Whether dropping the index and building it anew is the remedy. Where
+    /// [one partition](Self::is_of_one_partition) is to blame, dropping that one is enough.
     pub fn calls_for_reset(&self) -> bool {
         match self {
-            Self::Damaged(_) | Self::OtherFormat { .. } | Self::OtherLog { .. } => true,
+            Self::Damaged(_)
+            | Self::OtherFormat { .. }
+            | Self::OtherLog { .. }
+            | Self::OtherPlace { .. }
+            | Self::Unfinished(_) => true,
             Self::InUse(_) | Self::Unavailable { .. } | Self::BadName(_) => false,
         }
+    }
+
+    /// Whether it is about one partition, and the others are as they should be.
+    pub fn is_of_one_partition(&self) -> bool {
+        matches!(self, Self::OtherPlace { .. } | Self::Unfinished(_))
     }
 
     pub(super) fn unavailable(directory: &Path, why: &dyn core::fmt::Display) -> Self {
@@ -71,7 +93,10 @@ impl From<OpenError> for ResultsError {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Damaged(what) => Self::Damaged(what),
-            OpenError::OtherFormat { .. } | OpenError::OtherLog { .. } => Self::Damaged(error.to_string()),
+            OpenError::OtherFormat { .. }
+            | OpenError::OtherLog { .. }
+            | OpenError::OtherPlace { .. }
+            | OpenError::Unfinished(_) => Self::Damaged(error.to_string()),
             OpenError::InUse(_) | OpenError::Unavailable { .. } => Self::Unavailable(error.to_string()),
             OpenError::BadName(_) => Self::Refused(error.to_string()),
         }

@@ -1,102 +1,61 @@
 //! The index of one partition: a keyspace, and how far it is complete.
 
 use std::{
-    collections::HashSet,
-    path::Path,
+    collections::{HashMap, HashSet, hash_map::Entry as Slot},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
-    thread,
-    time::Duration,
 };
 
-use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable as _};
-use flk_contract::{LogId, Settled, Tenant};
+use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode, Readable as _, Slice};
+use flk_contract::{LogId, Tenant};
 
 use super::{
     Store,
-    directory::FORMAT,
     error::{OpenError, in_use},
-    settings,
+    keys::{ABOUT, PROGRESS, Progress, about, about_partition, id_key, offset_key, parse_name, parse_offset},
+    keyspace,
 };
 use crate::{
-    Index, Place, ResultsError,
-    codec::{self, IdKey, Undecodable, read_i64, write_number},
+    Entry, Index, Load, Place, ResultsError,
+    codec::{self, IdKey, Undecodable},
 };
-
-/// Topic and partition in a keyspace's name; no topic has one.
-const SEPARATOR: char = '#';
-const NAME_BYTES_MAX: usize = 255;
-
-// What the keys of a keyspace begin with.
-const ABOUT: [u8; 2] = [0, b'a'];
-const PROGRESS: [u8; 2] = [0, b'p'];
-const BY_OFFSET: u8 = 1;
-const BY_ID: u8 = 2;
-
-/// Memtables that may wait to be written out, and tables of the first level to be merged, before
-/// writes wait for them: it bounds memory and what a lookup has to go through. Below the store's
-/// own bounds (4 and 30): there it would wait for its workers for ever, even if these have ended
-/// because the disk is full.
-const FLUSHES_MAX: usize = 2;
-const TABLES_MAX: usize = 20;
-const WAIT: Duration = Duration::from_millis(2);
 
 /// The index of one partition, on disk. Clones are the same index.
 #[derive(Clone)]
 pub struct PartitionIndex(Arc<Shared>);
 
 // Dropped in this order: the keyspace before the database that it is in.
-struct Shared {
+pub(super) struct Shared {
     keyspace: Keyspace,
     store: Arc<Store>,
     place: Place,
     next: AtomicI64,
+    low: AtomicI64,
+    /// Its partition was removed, and may have been made anew without it.
+    removed: AtomicBool,
     /// Held by whoever writes.
     progress: Mutex<Progress>,
-}
-
-/// How far a partition's index is complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Progress {
-    /// The first offset that it knows nothing of.
-    next: i64,
-    /// No entry by offset lies before this: where forgetting goes on, so that it never walks over
-    /// what it removed before.
-    low: i64,
-}
-
-impl Progress {
-    const NONE: Self = Self { next: 0, low: i64::MAX };
-
-    fn encode(self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(20);
-        write_number(self.next.into(), &mut out);
-        write_number(self.low.into(), &mut out);
-        out
-    }
-
-    fn decode(mut value: &[u8]) -> Result<Self, Undecodable> {
-        let progress = Self { next: read_i64(&mut value)?, low: read_i64(&mut value)? };
-        if value.is_empty() { Ok(progress) } else { Err(Undecodable::Long) }
-    }
 }
 
 /// Looks whether a keyspace can be used as what its name says.
 pub(super) fn inspect(database: &Database, name: &str, log: &LogId) -> Result<(), OpenError> {
     let unknown = || OpenError::Damaged(format!("it has a keyspace that is no partition: {}", name.escape_debug()));
-    let (topic, partition) = name.rsplit_once(SEPARATOR).ok_or_else(unknown)?;
-    let partition = partition.parse().map_err(|_| unknown())?;
-    let of_store = |error: fjall::Error| OpenError::of_store(Path::new(name), &error);
-    let keyspace = database.keyspace(name, settings).map_err(of_store)?;
-    load(database, &keyspace, &Place { log: log.clone(), topic: topic.into(), partition }).map(drop)
+    let (topic, partition) = parse_name(name).ok_or_else(unknown)?;
+    let Some((said, _)) = load(database, &keyspace(database, name)?, name)? else { return Ok(()) };
+    if said.starts_with(about_partition(log, topic, partition).as_bytes()) {
+        Ok(())
+    } else {
+        Err(OpenError::Damaged(format!("{name} says that it is about another partition")))
+    }
 }
 
-/// How far a keyspace is complete; `None` if nothing was ever written to it.
-fn load(database: &Database, keyspace: &Keyspace, place: &Place) -> Result<Option<Progress>, OpenError> {
+/// What a keyspace says that it is about, and how far it is complete; `None` if nothing was ever
+/// written to it.
+fn load(database: &Database, keyspace: &Keyspace, name: &str) -> Result<Option<(Slice, Progress)>, OpenError> {
     let of_store = |error: fjall::Error| OpenError::of_store(keyspace.path(), &error);
-    let damaged = |what: String| OpenError::Damaged(format!("{place}: {what}"));
+    let damaged = |what: String| OpenError::Damaged(format!("{name}: {what}"));
     let (Some(said), Some(progress)) =
         (keyspace.get(ABOUT).map_err(of_store)?, keyspace.get(PROGRESS).map_err(of_store)?)
     else {
@@ -104,9 +63,6 @@ fn load(database: &Database, keyspace: &Keyspace, place: &Place) -> Result<Optio
         let empty = keyspace.is_empty().map_err(of_store)?;
         return if empty { Ok(None) } else { Err(damaged("it does not say what it is about".into())) };
     };
-    if *said != *about(place) {
-        return Err(damaged("it says that it is about another partition".into()));
-    }
     // The store counts what it does, and a snapshot sees what was done before it. The store learns
     // the count again from its journals: without these, snapshots would see nothing at all.
     if database.snapshot().get(keyspace, PROGRESS).map_err(of_store)? != Some(progress.clone()) {
@@ -115,88 +71,19 @@ fn load(database: &Database, keyspace: &Keyspace, place: &Place) -> Result<Optio
     let progress = Progress::decode(&progress).map_err(|why| damaged(format!("how far it is complete: {why}")))?;
     if let Some(last) = keyspace.range(offset_key(i64::MIN)..=offset_key(i64::MAX)).next_back() {
         let last = parse_offset(&last.key().map_err(of_store)?).map_err(|why| damaged(why.to_string()))?;
-        if last >= progress.next {
-            return Err(damaged(format!("it ends at {}, and has an entry of {last}", progress.next)));
+        if last > progress.high {
+            return Err(damaged(format!("its last entry is at {}, and it has one at {last}", progress.high)));
         }
     }
-    Ok(Some(progress))
-}
-
-fn about(place: &Place) -> Vec<u8> {
-    format!("{FORMAT}\n{}\n{}\n{}", place.log, place.topic, place.partition).into_bytes()
-}
-
-/// Keys by offset sort as their offsets do.
-fn offset_key(offset: i64) -> [u8; 9] {
-    let [a, b, c, d, e, f, g, h] = (offset as u64 ^ 1 << 63).to_be_bytes();
-    [BY_OFFSET, a, b, c, d, e, f, g, h]
-}
-
-fn parse_offset(key: &[u8]) -> Result<i64, Undecodable> {
-    match key {
-        [BY_OFFSET, offset @ ..] => {
-            let offset: [u8; 8] = offset.try_into().map_err(|_| Undecodable::Key)?;
-            Ok((u64::from_be_bytes(offset) ^ 1 << 63) as i64)
-        }
-        _ => Err(Undecodable::Key),
-    }
-}
-
-fn id_key(id: &[u8]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(1 + id.len());
-    key.push(BY_ID);
-    key.extend_from_slice(id);
-    key
+    Ok(Some((said, progress)))
 }
 
 fn damaged(why: Undecodable) -> ResultsError {
     ResultsError::Damaged(why.to_string())
 }
 
-impl PartitionIndex {
-    pub(super) fn open(store: Arc<Store>, place: Place) -> Result<Self, OpenError> {
-        let name = format!("{}{SEPARATOR}{}", place.topic, place.partition);
-        if name.len() > NAME_BYTES_MAX {
-            return Err(OpenError::BadName(name));
-        }
-        let of_store = |error: fjall::Error| OpenError::of_store(&store.directory.database(), &error);
-        let keyspace = store.database.keyspace(&name, settings).map_err(of_store)?;
-        let progress = match load(&store.database, &keyspace, &place)? {
-            Some(progress) => progress,
-            None => {
-                let mut batch = batch(&store.database, 2);
-                batch.insert(&keyspace, ABOUT, about(&place));
-                batch.insert(&keyspace, PROGRESS, Progress::NONE.encode());
-                batch.commit().map_err(of_store)?;
-                Progress::NONE
-            }
-        };
-        let next = AtomicI64::new(progress.next);
-        Ok(Self(Arc::new(Shared { keyspace, store, place, next, progress: Mutex::new(progress) })))
-    }
-
-    /// The partition that it is about.
-    pub fn place(&self) -> &Place {
-        &self.0.place
-    }
-
-    /// Waits for one's turn to write. What is in there is changed last of all, so a panic of
-    /// another writer left it as it was.
-    fn writing(&self) -> MutexGuard<'_, Progress> {
-        self.0.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Commits a batch together with how far it brings the index.
-    fn commit(&self, mut batch: OwnedWriteBatch, progress: Progress) -> Result<(), ResultsError> {
-        let Shared { keyspace, store, .. } = &*self.0;
-        while keyspace.sealed_memtable_count() >= FLUSHES_MAX || keyspace.l0_table_count() >= TABLES_MAX {
-            // Says so if a worker ended: nobody would ever catch up then.
-            store.database.persist(PersistMode::Buffer).map_err(|error| in_use(&error))?;
-            thread::sleep(WAIT);
-        }
-        batch.insert(keyspace, PROGRESS, progress.encode());
-        batch.commit().map_err(|error| in_use(&error))
-    }
+fn refused<T>(why: impl core::fmt::Display) -> Result<T, ResultsError> {
+    Err(ResultsError::Refused(why.to_string()))
 }
 
 /// A batch that has reached the operating system when it is committed, but not the disk.
@@ -204,61 +91,168 @@ fn batch(database: &Database, items: usize) -> OwnedWriteBatch {
     OwnedWriteBatch::with_capacity(database.clone(), items).durability(Some(PersistMode::Buffer))
 }
 
+impl Shared {
+    pub(super) fn open(store: Arc<Store>, keyspace: Keyspace, place: &Place) -> Result<Arc<Self>, OpenError> {
+        let progress = match load(&store.database, &keyspace, keyspace.name())? {
+            Some((said, _)) if *said != *about(place).as_bytes() => {
+                let found = String::from_utf8_lossy(&said).lines().skip(2).collect::<Vec<_>>().join(" ");
+                return Err(OpenError::OtherPlace { found, expected: place.to_string() });
+            }
+            Some((_, progress)) if progress.loading => return Err(OpenError::Unfinished(place.to_string())),
+            Some((_, progress)) => progress,
+            None => {
+                let mut batch = batch(&store.database, 2);
+                batch.insert(&keyspace, ABOUT, about(place));
+                batch.insert(&keyspace, PROGRESS, Progress::NONE.encode());
+                batch.commit().map_err(|error| OpenError::of_store(&store.directory.database(), &error))?;
+                Progress::NONE
+            }
+        };
+        Ok(Arc::new(Self {
+            keyspace,
+            store,
+            place: place.clone(),
+            next: AtomicI64::new(progress.next),
+            low: AtomicI64::new(progress.low),
+            removed: AtomicBool::new(false),
+            progress: Mutex::new(progress),
+        }))
+    }
+
+    /// From now on it takes and says nothing. Waits for whoever is writing.
+    pub(super) fn remove(&self) {
+        let _progress = self.writing();
+        self.removed.store(true, Ordering::Release);
+    }
+
+    /// Waits for one's turn to write. What is in there is changed last of all, so a panic of
+    /// another writer left it as it was.
+    fn writing(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn may_be_used(&self) -> Result<(), ResultsError> {
+        if self.removed.load(Ordering::Acquire) {
+            return Err(ResultsError::Unavailable(format!(
+                "the index of {} was removed, to be built anew",
+                self.place
+            )));
+        }
+        Ok(())
+    }
+
+    /// Commits a batch together with how far it brings the index.
+    fn commit(
+        &self,
+        mut batch: OwnedWriteBatch,
+        mut before: MutexGuard<'_, Progress>,
+        after: Progress,
+    ) -> Result<(), ResultsError> {
+        self.store.trees.make_room(&self.store.database, &self.keyspace)?;
+        batch.insert(&self.keyspace, PROGRESS, after.encode());
+        batch.commit().map_err(|error| in_use(&error))?;
+        *before = after;
+        self.low.store(after.low, Ordering::Release);
+        self.next.store(after.next, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl PartitionIndex {
+    pub(super) fn of(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// One that is in use, for whoever asks for that place.
+    pub(super) fn again(shared: Arc<Shared>, place: &Place) -> Result<Self, OpenError> {
+        if shared.place == *place {
+            return Ok(Self(shared));
+        }
+        Err(OpenError::OtherPlace { found: shared.place.to_string(), expected: place.to_string() })
+    }
+
+    /// The partition that it is about.
+    pub fn place(&self) -> &Place {
+        &self.0.place
+    }
+}
+
 impl Index for PartitionIndex {
-    fn get(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Settled>, ResultsError> {
+    fn get(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Entry>, ResultsError> {
         let Shared { keyspace, store, place, .. } = &*self.0;
+        self.0.may_be_used()?;
         let Some(key) = IdKey::new(tenant, pcs_id) else { return Ok(None) };
         // A snapshot sees a batch whole or not at all; the keyspace by itself shows parts of it.
         let value = store.database.snapshot().get(keyspace, id_key(key.as_bytes())).map_err(|error| in_use(&error))?;
-        value.map(|value| codec::decode(place, tenant.clone(), pcs_id.into(), &value).map_err(damaged)).transpose()
+        let decode = |value: Slice| codec::decode_entry(place, tenant.clone(), pcs_id.into(), &value);
+        value.map(decode).transpose().map_err(damaged)
     }
 
     fn next(&self) -> i64 {
         self.0.next.load(Ordering::Acquire)
     }
 
-    fn apply(&self, settled: &[Settled], next: i64) -> Result<(), ResultsError> {
+    fn apply(&self, entries: &[Entry], next: i64) -> Result<(), ResultsError> {
         let Shared { keyspace, store, place, .. } = &*self.0;
-        let mut progress = self.writing();
-        let keys = place.admit(settled, next, progress.next)?;
-        let mut after = Progress { next, ..*progress };
-        if settled.is_empty() && after == *progress {
+        let before = self.0.writing();
+        self.0.may_be_used()?;
+        if before.loading {
+            return refused("it is being loaded");
+        }
+        let keys = place.admit(entries, next, before.next)?;
+        let mut after = Progress { next, ..*before };
+        if entries.is_empty() && after == *before {
             return Ok(());
         }
-        let mut batch = batch(&store.database, 2 * settled.len() + 1);
-        let (mut value, mut taken) = (Vec::new(), HashSet::with_capacity(settled.len()));
+        let mut batch = batch(&store.database, 2 * entries.len() + 1);
+        let (mut value, mut taken) = (Vec::new(), HashSet::with_capacity(entries.len()));
         // Backwards, so that the last of one id is met first: a key stands in a batch only once.
-        for (key, result) in keys.iter().zip(settled).rev() {
-            if !taken.insert(key) {
-                continue;
+        for (key, entry) in keys.iter().zip(entries).rev() {
+            if taken.insert(key) {
+                after = after.with(entry.offset);
+                insert(&mut batch, keyspace, key, entry, &mut value)?;
             }
-            value.clear();
-            codec::encode(result, &mut value).map_err(|why| ResultsError::Refused(why.to_string()))?;
-            let offset = result.origin.position.offset;
-            batch.insert(keyspace, id_key(key.as_bytes()), value.as_slice());
-            batch.insert(keyspace, offset_key(offset), key.as_bytes());
-            after.low = after.low.min(offset);
         }
-        self.commit(batch, after)?;
-        *progress = after;
-        self.0.next.store(next, Ordering::Release);
-        Ok(())
+        self.0.commit(batch, before, after)
+    }
+
+    fn entries(&self, from: i64, limit: usize) -> Result<Vec<Entry>, ResultsError> {
+        let Shared { keyspace, store, place, low, .. } = &*self.0;
+        self.0.may_be_used()?;
+        let first = from.max(low.load(Ordering::Acquire));
+        let (snapshot, mut entries) = (store.database.snapshot(), Vec::new());
+        for place_of_id in snapshot.range(keyspace, offset_key(first)..=offset_key(i64::MAX)) {
+            if entries.len() == limit {
+                break;
+            }
+            let (at, id) = place_of_id.into_inner().map_err(|error| in_use(&error))?;
+            let Some(value) = snapshot.get(keyspace, id_key(&id)).map_err(|error| in_use(&error))? else { continue };
+            if codec::entry_offset(&value).map_err(damaged)? == parse_offset(&at).map_err(damaged)? {
+                let (tenant, pcs_id) = IdKey::parse(&id).map_err(damaged)?;
+                entries.push(codec::decode_entry(place, tenant, pcs_id, &value).map_err(damaged)?);
+            }
+        }
+        Ok(entries)
     }
 
     fn forget_before(&self, offset: i64, limit: usize) -> Result<usize, ResultsError> {
         let Shared { keyspace, store, .. } = &*self.0;
         // Held throughout: a successor that came between looking and removing would be removed.
-        let mut progress = self.writing();
-        if progress.low >= offset || limit == 0 {
+        let before = self.0.writing();
+        self.0.may_be_used()?;
+        if before.loading {
+            return refused("it is being loaded");
+        }
+        if before.low >= offset || limit == 0 {
             return Ok(0);
         }
         let mut batch = batch(&store.database, 64);
-        let (mut looked, mut after) = (0, Progress { low: offset, ..*progress });
-        for entry in keyspace.range(offset_key(progress.low)..offset_key(offset)).take(limit) {
+        let (mut looked, mut after) = (0, Progress { low: offset, ..*before });
+        for entry in keyspace.range(offset_key(before.low)..offset_key(offset)).take(limit) {
             let (at, id) = entry.into_inner().map_err(|error| in_use(&error))?;
             let key = id_key(&id);
             if let Some(value) = keyspace.get(&key).map_err(|error| in_use(&error))?
-                && codec::offset(&value).map_err(damaged)? == parse_offset(&at).map_err(damaged)?
+                && codec::entry_offset(&value).map_err(damaged)? == parse_offset(&at).map_err(damaged)?
             {
                 batch.remove(keyspace, key);
             }
@@ -268,10 +262,69 @@ impl Index for PartitionIndex {
             }
             batch.remove(keyspace, at);
         }
-        self.commit(batch, after)?;
-        *progress = after;
+        self.0.commit(batch, before, after)?;
         Ok(looked)
     }
+}
+
+impl Load for PartitionIndex {
+    fn load(&self, entries: &[Entry]) -> Result<(), ResultsError> {
+        let Shared { keyspace, store, place, .. } = &*self.0;
+        let before = self.0.writing();
+        self.0.may_be_used()?;
+        may_load(*before)?;
+        let keys = place.keys(entries)?;
+        // A key stands in a batch only once.
+        let mut greatest = HashMap::<&IdKey, &Entry>::with_capacity(entries.len());
+        for (key, entry) in keys.iter().zip(entries) {
+            match greatest.entry(key) {
+                Slot::Vacant(slot) => drop(slot.insert(entry)),
+                Slot::Occupied(mut slot) if slot.get().offset < entry.offset => drop(slot.insert(entry)),
+                Slot::Occupied(_) => {}
+            }
+        }
+        let mut batch = batch(&store.database, 2 * greatest.len() + 1);
+        let (mut value, mut after) = (Vec::new(), Progress { loading: true, ..*before });
+        for (key, entry) in greatest {
+            let stored = keyspace.get(id_key(key.as_bytes())).map_err(|error| in_use(&error))?;
+            let stored = stored.map(|value| codec::entry_offset(&value)).transpose().map_err(damaged)?;
+            if stored.is_none_or(|stored| stored < entry.offset) {
+                after = after.with(entry.offset);
+                insert(&mut batch, keyspace, key, entry, &mut value)?;
+            }
+        }
+        self.0.commit(batch, before, after)
+    }
+
+    fn loaded(&self, next: i64) -> Result<(), ResultsError> {
+        let before = self.0.writing();
+        self.0.may_be_used()?;
+        may_load(*before)?;
+        if next < 0 {
+            return refused(format!("an end is never negative, and {next} came"));
+        }
+        let after = Progress { next, loading: false, ..*before };
+        self.0.commit(batch(&self.0.store.database, 1), before, after)
+    }
+}
+
+fn may_load(progress: Progress) -> Result<(), ResultsError> {
+    if progress.loading || progress == Progress::NONE { Ok(()) } else { refused("only an index that is new is loaded") }
+}
+
+/// Adds an entry to a batch, by id and by offset.
+fn insert(
+    batch: &mut OwnedWriteBatch,
+    keyspace: &Keyspace,
+    key: &IdKey,
+    entry: &Entry,
+    value: &mut Vec<u8>,
+) -> Result<(), ResultsError> {
+    value.clear();
+    codec::encode_entry(entry, value).or_else(refused)?;
+    batch.insert(keyspace, id_key(key.as_bytes()), value.as_slice());
+    batch.insert(keyspace, offset_key(entry.offset), key.as_bytes());
+    Ok(())
 }
 
 impl core::fmt::Debug for PartitionIndex {
