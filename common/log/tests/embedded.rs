@@ -4,11 +4,18 @@
 #![allow(clippy::unwrap_used, reason = "these are tests: a panic is a failed claim")]
 
 use core::time::Duration;
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
-use flk_contract::{Code, LogTime, Tenant, wire::State};
+use flk_contract::{Code, LogTime, Origin, Settled, Tenant, wire::State};
 use flk_log::{
-    Log, ReadError, StoredRecord,
+    Append, Decide, Decided, Log, ReadError, StoredRecord,
     conformance::{HandClock, Refuser, record},
     embedded::{Damage, EmbeddedLog, FILE, LogReader, Mode, OpenError, Options, Scan, Surveyed, compact},
     watch::Unwatched,
@@ -165,6 +172,101 @@ async fn the_write_ahead_file_stays_short_however_much_is_written() {
     drop(log);
     assert!(!dir.path().join("log.db-wal").exists(), "whoever closes the log last moves what is left");
     assert_eq!(offsets(dir.path()).len(), 800);
+}
+
+#[tokio::test]
+async fn retention_keeps_the_write_ahead_file_short_where_nobody_appends() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = HandClock::at(0);
+    let log = open(dir.path(), clock.clone());
+    for day in [0, 10, 17] {
+        clock.set(day * DAY);
+        for _ in 0..if day == 17 { 1 } else { 40 } {
+            fill(&log, 16, 1 << 18).await;
+        }
+    }
+    drop(log);
+    let _log = open(dir.path(), clock);
+    let wal = || std::fs::metadata(dir.path().join("log.db-wal")).map_or(0, |meta| meta.len());
+    let longest = AtomicU64::new(0);
+    let reader = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
+    let one = |sql: &str| reader.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    until("what is old has gone, and its space has been given back", || {
+        longest.fetch_max(wal(), Ordering::Relaxed);
+        one("SELECT min(offset) FROM record") == 641 && one("PRAGMA freelist_count") <= 2_000
+    });
+    let longest = longest.into_inner();
+    assert!(longest < 96 << 20, "160 MiB that went made a file of {longest}");
+}
+
+/// Decides nothing, and says what it is asked to about itself.
+struct Mended {
+    next: i64,
+    failing: bool,
+    forgets: bool,
+    mended: Arc<AtomicU64>,
+}
+
+impl Decide for Mended {
+    fn next(&self) -> i64 {
+        self.next
+    }
+
+    fn mend(&mut self, _: i64) -> Result<(), Arc<str>> {
+        self.failing = false;
+        if core::mem::take(&mut self.forgets) {
+            self.next = 0;
+        }
+        self.mended.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn restore(&mut self, _: &[Settled], next: i64) -> Result<(), Arc<str>> {
+        if self.failing {
+            return Err("the disk was full".into());
+        }
+        self.next = next;
+        Ok(())
+    }
+
+    fn decide(&mut self, append: &Append, origin: &Origin) -> Result<Arc<Decided>, Arc<str>> {
+        Refuser::default().decide(append, origin)
+    }
+
+    fn committed(&mut self, next: i64) -> Result<(), Arc<str>> {
+        self.next = next;
+        Ok(())
+    }
+
+    fn abandoned(&mut self) {}
+
+    fn forget_before(&mut self, _: i64) -> Result<bool, Arc<str>> {
+        Ok(false)
+    }
+}
+
+#[tokio::test]
+async fn a_decider_that_fails_while_it_is_restored_at_the_start_is_mended() {
+    let dir = made(10, 10).await;
+    let decide = |_: &_, _| Ok(Mended { next: 0, failing: true, forgets: false, mended: Arc::default() });
+    let log =
+        EmbeddedLog::open(dir.path(), &Options::default(), HandClock::at(0), Arc::new(Unwatched), decide).unwrap();
+    until("the log is open", || log.health().is_ok());
+    fill(&log, 1, 10).await;
+}
+
+#[tokio::test]
+async fn a_log_whose_decider_was_restored_while_nobody_appended_is_open_at_once() {
+    let dir = made(2_100, 10).await;
+    let mended = Arc::new(AtomicU64::new(0));
+    let told = mended.clone();
+    let begun = Instant::now();
+    // It fails, and needs more than a few rows again, when retention comes by for the first time.
+    let decide = |_: &_, next| Ok(Mended { next, failing: false, forgets: true, mended: told });
+    let log =
+        EmbeddedLog::open(dir.path(), &Options::default(), HandClock::at(0), Arc::new(Unwatched), decide).unwrap();
+    until("it has been mended, and the log is open", || mended.load(Ordering::Relaxed) > 0 && log.health().is_ok());
+    assert!(begun.elapsed() < Duration::from_secs(15), "it refused records for {:?}", begun.elapsed());
 }
 
 #[tokio::test]

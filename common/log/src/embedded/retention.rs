@@ -6,7 +6,7 @@ use std::path::Path;
 use flk_contract::{LogTime, limits::WINDOW};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
-use super::{FILE, OpenError, schema};
+use super::{FILE, OpenError, checkpoint::ROW_BYTES, schema};
 
 /// The shortest retention: as long as a result may stand, its record is kept.
 pub const RETENTION_MIN: Duration = WINDOW;
@@ -15,6 +15,8 @@ pub const RETENTION_MIN: Duration = WINDOW;
 const ROWS: i64 = 500;
 /// Free pages given back after one.
 const PAGES: i64 = 2_000;
+/// What a page takes in the write-ahead file.
+const PAGE_BYTES: usize = 4_096;
 
 /// What one step did.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +27,8 @@ pub(super) struct Step {
     pub(super) first: Option<i64>,
     /// Whether another step would find something to do.
     pub(super) more: bool,
+    /// Bytes that it added to the write-ahead file, roughly and at the most.
+    pub(super) written: usize,
 }
 
 /// Removes a few of the records whose log time is before `cutoff`. The last record always stays:
@@ -32,13 +36,21 @@ pub(super) struct Step {
 pub(super) fn step(conn: &mut Connection, cutoff: LogTime) -> rusqlite::Result<Step> {
     let Some(until) = first_to_keep(conn, cutoff, Some(ROWS))? else {
         let first = conn.query_row("SELECT min(offset) FROM record", [], |row| row.get(0))?;
-        return Ok(Step { removed: 0, first, more: give_back(conn)? });
+        let gave_back = give_back(conn)?;
+        return Ok(Step { removed: 0, first, more: gave_back, written: written(0, gave_back) });
     };
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let removed = tx.execute("DELETE FROM record WHERE offset < ?1", [until])?;
     tx.commit()?;
-    let left = give_back(conn)?;
-    Ok(Step { removed, first: Some(until), more: left || removed as i64 >= ROWS })
+    let gave_back = give_back(conn)?;
+    let written = written(removed, gave_back);
+    Ok(Step { removed, first: Some(until), more: gave_back || removed as i64 >= ROWS, written })
+}
+
+/// A removed row writes its own pages once more at the most; a page that is given back writes the one
+/// that takes its place.
+fn written(removed: usize, gave_back: bool) -> usize {
+    removed * ROW_BYTES + if gave_back { PAGES as usize * PAGE_BYTES } else { 0 }
 }
 
 /// The offset below which rows go, looking at `limit` rows at most; `None` if none go.
@@ -51,7 +63,7 @@ fn first_to_keep(conn: &Connection, cutoff: LogTime, limit: Option<i64>) -> rusq
     Ok(until.flatten())
 }
 
-/// Gives a few free pages back to the file system; whether there are more.
+/// Gives a few free pages back to the file system; whether there were enough to do so.
 fn give_back(conn: &Connection) -> rusqlite::Result<bool> {
     let free: i64 = conn.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
     // A few are kept for the next records, so that a log in balance does not shrink and grow.

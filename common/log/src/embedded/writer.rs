@@ -150,22 +150,24 @@ impl<D: Decide> Writer<D> {
                 self.try_to_write();
                 try_at = None;
             }
+            // Also between batches: a busy log needs its retention most.
+            if Instant::now() >= retain_at {
+                if self.is_well() {
+                    match self.reopen_if_needed() {
+                        Ok(()) => self.set_open(),
+                        Err(why) => self.set(State::Failing(why)),
+                    }
+                }
+                let more = self.retain();
+                retain_at = Instant::now() + if more { RETENTION_BUSY } else { RETENTION_IDLE };
+            }
+            // Whatever it was that failed: the next attempt has its time before anybody waits.
             if !self.is_well() {
                 try_at.get_or_insert_with(|| {
                     let at = Instant::now() + pause;
                     pause = (pause * 2).min(TRY.1);
                     at
                 });
-            }
-            // Also between batches: a busy log needs its retention most.
-            if Instant::now() >= retain_at {
-                if self.is_well()
-                    && let Err(why) = self.reopen_if_needed()
-                {
-                    self.set(State::Failing(why));
-                }
-                let more = self.retain();
-                retain_at = Instant::now() + if more { RETENTION_BUSY } else { RETENTION_IDLE };
             }
         }
     }
@@ -197,7 +199,7 @@ impl<D: Decide> Writer<D> {
     /// tries again, ever more slowly, for as long as somebody holds the log.
     fn restore_until_done(&mut self, items: &flume::Receiver<Item>) {
         let mut pause = REOPEN.0;
-        while let Err(why) = self.restore() {
+        while let Err(why) = self.decide.mend(self.end.next).and_then(|()| self.restore()) {
             tracing::error!(why = &*why, "the index of ids can not be restored from the log; trying again");
             // Nobody appends yet: an item here or a timeout means go on, a disconnect means end.
             if let Err(flume::RecvTimeoutError::Disconnected) = items.recv_timeout(pause) {
@@ -368,6 +370,10 @@ impl<D: Decide> Writer<D> {
         let cutoff = self.clock.now().min(self.end.time).before(self.retention);
         match retention::step(conn, cutoff) {
             Ok(step) => {
+                // What is removed is written too; where nobody appends, nobody else would move it.
+                if step.written > 0 {
+                    self.checkpointer.committed(conn, step.written);
+                }
                 if step.removed > 0 {
                     self.watch.on_removed(step.removed);
                 }
