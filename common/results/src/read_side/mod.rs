@@ -21,6 +21,10 @@ pub mod slots;
 mod subject;
 #[cfg(any(feature = "redis", feature = "postgres"))]
 mod tls;
+#[cfg_attr(
+    not(any(feature = "redis", feature = "postgres")),
+    allow(dead_code, reason = "memory checks that a result can be stored, and keeps it as it is")
+)]
 mod value;
 
 pub use memory::{MemoryReadSide, MemoryStore};

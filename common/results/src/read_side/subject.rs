@@ -96,6 +96,10 @@ pub(crate) struct Admitted {
     /// When it expires, in milliseconds since 1970.
     pub(crate) expires: i64,
     /// The rest.
+    #[cfg_attr(
+        not(any(feature = "redis", feature = "postgres")),
+        allow(dead_code, reason = "memory keeps results as they are")
+    )]
     pub(crate) stored: value::Stored,
 }
 
