@@ -12,7 +12,7 @@
 //! use core::{num::NonZeroU32, time::Duration};
 //! use flk_log::{
 //!     kafka::{Admin, Connection, Consumer, ConsumerOptions, Event, KafkaLog, LogOptions, Outgoing, Producer,
-//!         ProducerOptions, Settings, Topics, TopicsWatch},
+//!         ProducerOptions, Settings, Tail, TailOptions, Topics, TopicsWatch},
 //!     topic::{Headers, Topic},
 //! };
 //!
@@ -31,6 +31,9 @@
 //! // ingest: the port, and where an answer goes.
 //! let log = KafkaLog::open(&connection, &topics, &LogOptions::default(), Duration::from_secs(10)).await?;
 //! // let ticket = log.append_with(record, Some(reply_to)).await?; let appended = ticket.durable().await?;
+//! // Answers come by: what is produced to one partition from now on; see [`Tail`].
+//! let options = TailOptions::new(topics.names.of(Topic::Replies), 3);
+//! let tail = Tail::start(&connection, options, |tailed| println!("{tailed:?}"))?;
 //!
 //! // Every role that produces.
 //! let producer = Producer::new(&connection, &ProducerOptions::default())?;
@@ -67,6 +70,7 @@ mod headers;
 mod log;
 mod producer;
 mod reader;
+mod tail;
 mod topics;
 mod watch;
 
@@ -75,5 +79,6 @@ pub use connection::{Connection, Invalid, Settings};
 pub use consumer::{Assigned, Budget, Consumer, ConsumerOptions, Control, Event, Record};
 pub use log::{KafkaLog, LogOptions};
 pub use producer::{Delivery, NotQueued, Outgoing, Placed, ProduceError, Producer, ProducerOptions};
+pub use tail::{Tail, TailOptions, TailRecord, Tailed};
 pub use topics::{Applied, Difference, TopicSpec, Topics};
 pub use watch::TopicsWatch;

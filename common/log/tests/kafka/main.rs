@@ -10,4 +10,5 @@ mod moves;
 mod poison;
 mod security;
 mod support;
+mod tail;
 mod topics;
