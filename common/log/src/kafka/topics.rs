@@ -83,6 +83,7 @@ impl Topics {
         let mut configs = vec![
             ("cleanup.policy", topic.cleanup().join(",")),
             ("retention.ms", topic.retention().as_millis().to_string()),
+            ("segment.ms", topic.segment().as_millis().to_string()),
             ("max.message.bytes", RECORD_BYTES_MAX.to_string()),
             ("min.insync.replicas", self.min_insync.to_string()),
             // A broker that missed records never leads: offsets would repeat with other records.
@@ -91,9 +92,8 @@ impl Topics {
         if topic.is_timed_by_broker() {
             configs.push(("message.timestamp.type", "LogAppendTime".into()));
         }
-        if topic == Topic::Replies {
-            // What is kept for an hour is removed by the hour, not when a segment of a gigabyte is full.
-            configs.push(("segment.ms", Duration::from_secs(10 * 60).as_millis().to_string()));
+        if let Some(lag) = topic.compaction_lag() {
+            configs.push(("min.compaction.lag.ms", lag.as_millis().to_string()));
         }
         TopicSpec {
             topic,

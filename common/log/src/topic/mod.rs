@@ -93,13 +93,34 @@ impl Topic {
         }
     }
 
-    /// For how long its records are kept. A result stands for 14 days, and a record may reach settlement
-    /// two days late; results have to outlast both, because a lost index is loaded from them.
+    /// For how long its records are kept. Results outlast everything that could be settled against them,
+    /// because a lost index is loaded from them: a record comes up to 14 days after the result, may be
+    /// verified 14 days after that, and is kept for 16 days from then; and two days more (`docs/model.md`).
     pub const fn retention(self) -> Duration {
         match self {
             Self::Raw | Self::Verified | Self::Refused => DAY.saturating_mul(16),
-            Self::Results => DAY.saturating_mul(32),
+            Self::Results => DAY.saturating_mul(48),
             Self::Replies => HOUR,
+        }
+    }
+
+    /// How much of it is in one segment. Deletion goes by segments: with Kafka's seven days, records
+    /// would stay for a week longer than what they are settled against.
+    pub const fn segment(self) -> Duration {
+        match self {
+            Self::Raw | Self::Verified | Self::Refused | Self::Results => DAY,
+            // What is kept for an hour is removed by the hour, not when a segment of a gigabyte is full.
+            Self::Replies => Duration::from_secs(10 * 60),
+        }
+    }
+
+    /// For how long compaction leaves a record alone, where the topic is compacted: longer than anybody
+    /// takes to load an index from it. Else a later copy of a result could remove the one that is about
+    /// to be read, and lie beyond where reading ends.
+    pub const fn compaction_lag(self) -> Option<Duration> {
+        match self {
+            Self::Results => Some(DAY),
+            Self::Raw | Self::Verified | Self::Refused | Self::Replies => None,
         }
     }
 
