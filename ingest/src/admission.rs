@@ -1,6 +1,6 @@
 //! Admission: who is let in before a byte of a body is read.
 //!
-//! Two limits in flight, requests and bytes, and one a second. What is over them is turned away
+//! Requests and bytes, each in flight and a second. What is over them is turned away
 //! with a few instructions and a counter: under overload nothing else may cost anything.
 //!
 //! A request is in flight until it is answered or its client has gone. Its bytes are in flight for
@@ -23,9 +23,13 @@ use crate::{
     refusal::{Kind, Refusal},
 };
 
+/// The least rate of bytes: one largest body a second is always let in.
+const BYTE_RATE_MIN: u32 = BODY_BYTES_MAX as u32;
+
 /// Lets submissions in, or not.
 pub(crate) struct Admission {
     rate: Option<DefaultDirectRateLimiter>,
+    byte_rate: Option<DefaultDirectRateLimiter>,
     requests: Gate,
     bytes: Gate,
     metrics: Arc<Metrics>,
@@ -50,12 +54,14 @@ impl Gate {
 
 impl Admission {
     pub(crate) fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
-        let quota = NonZeroU32::new(limits.token_rate).map(|rate| {
+        let limiter = |rate: u32| {
+            let rate = NonZeroU32::new(rate)?;
             let burst = rate.saturating_add(rate.get());
-            Quota::per_second(rate).allow_burst(burst)
-        });
+            Some(RateLimiter::direct(Quota::per_second(rate).allow_burst(burst)))
+        };
         Self {
-            rate: quota.map(RateLimiter::direct),
+            rate: limiter(limits.token_rate),
+            byte_rate: limiter(limits.byte_rate.map_or(0, |rate| rate.max(BYTE_RATE_MIN))),
             requests: Gate { used: AtomicUsize::new(0), most: limits.requests },
             bytes: Gate { used: AtomicUsize::new(0), most: limits.bytes.max(BODY_BYTES_MAX) },
             metrics,
@@ -65,7 +71,7 @@ impl Admission {
     /// Lets one submission in. `declared` is the length of its body, where the client said it.
     ///
     /// # Errors
-    /// A refusal by the rate, the size, the requests or the bytes in flight, in this order.
+    /// A refusal by the rate, the size, the requests in flight, or the bytes, in this order.
     pub(crate) fn enter(self: &Arc<Self>, declared: Option<u64>) -> Result<Permit<'_>, Refusal> {
         if self.rate.as_ref().is_some_and(|rate| rate.check().is_err()) {
             return Err(self.shed(Shed::Rate, Kind::RateLimited));
@@ -82,12 +88,26 @@ impl Admission {
             self.requests.give(1);
             return Err(self.shed(Shed::Bytes, Kind::TooManyBytes));
         }
+        if !self.passes(length) {
+            self.bytes.give(length);
+            self.requests.give(1);
+            return Err(self.shed(Shed::Bytes, Kind::TooManyBytes));
+        }
         self.metrics.requests_in_flight.inc();
         self.metrics.bytes_in_flight.add(gauge(length));
         Ok(Permit { turn: Turn(self), share: Share { admission: self.clone(), bytes: length } })
     }
 
-    fn shed(&self, reason: Shed, kind: Kind) -> Refusal {
+    /// Whether so many bytes more may come this second. A body of unknown length counts as the largest.
+    fn passes(&self, length: usize) -> bool {
+        let (Some(rate), Some(length)) = (&self.byte_rate, u32::try_from(length).ok().and_then(NonZeroU32::new)) else {
+            return true;
+        };
+        // More than a burst at a time can not be: a burst is at least one largest body.
+        rate.check_n(length).is_ok_and(|passed| passed.is_ok())
+    }
+
+    pub(crate) fn shed(&self, reason: Shed, kind: Kind) -> Refusal {
         self.metrics.shed(reason);
         Refusal::new(kind)
     }
@@ -191,6 +211,16 @@ mod tests {
         let _held = permit.hold(vec![0; 10]);
         assert_eq!(refused(&one_body, Some(1)), None);
         assert_eq!(one_body.metrics.bytes_in_flight.get(), 10);
+
+        let limits = Limits { byte_rate: Some(1), token_rate: 0, ..Limits::default() };
+        let one_body_a_second = Arc::new(Admission::new(&limits, Metrics::new()));
+        for _ in 0..2 {
+            assert_eq!(refused(&one_body_a_second, Some(BODY_BYTES_MAX as u64)), None, "a burst is twice that");
+        }
+        assert_eq!(refused(&one_body_a_second, None), Some(Kind::TooManyBytes));
+        assert_eq!(refused(&one_body_a_second, Some(0)), None);
+        assert_eq!(one_body_a_second.bytes.used.load(Ordering::Relaxed), 0, "what is refused is given back");
+        assert_eq!(one_body_a_second.requests.used.load(Ordering::Relaxed), 0);
 
         let two_a_second = admission(9, 0, 1);
         assert_eq!(refused(&two_a_second, Some(1)), None);

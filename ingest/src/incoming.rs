@@ -4,7 +4,8 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use flk_contract::{Tenant, limits::TENANT_BYTES_MAX};
+use flk_contract::Tenant;
+use flk_log::topic::headers::{claim, is_request_id, is_traceparent};
 
 use crate::refusal::{Kind, Refusal};
 
@@ -19,14 +20,9 @@ pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// RFC 7240.
 pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-const REQUEST_ID_BYTES_MAX: usize = 64;
-
 /// The client's request id if it is one, else a new one: 128 random bits, hex.
 pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let fits = |id: &&HeaderValue| {
-        let word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(word)
-    };
+    let fits = |id: &&HeaderValue| id.to_str().is_ok_and(is_request_id);
     if let Some(id) = single(headers, &REQUEST_ID).filter(fits) {
         return id.clone();
     }
@@ -63,22 +59,6 @@ pub(crate) fn traceparent(headers: &HeaderMap) -> Option<String> {
     is_traceparent(value).then(|| value.to_owned())
 }
 
-/// Version, trace id, parent id, flags: lower-case hex, ids not all zero, version not `ff`.
-fn is_traceparent(value: &str) -> bool {
-    let mut parts = value.split('-');
-    let mut part = |length: usize| {
-        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        parts.next().filter(|part| part.len() == length && part.bytes().all(hex))
-    };
-    let (version, trace, parent, flags) = (part(2), part(32), part(16), part(2));
-    let nonzero = |id: Option<&str>| id.is_some_and(|id| id.bytes().any(|b| b != b'0'));
-    value.len() == 55
-        && version.is_some_and(|version| version != "ff")
-        && nonzero(trace)
-        && nonzero(parent)
-        && flags.is_some()
-}
-
 /// Said to whoever gives `X-Tenant-Id` twice, also where both are the same: which of them a proxy
 /// or a log on the way has believed can not be known.
 const TENANT_REPEATED: &str = "X-Tenant-Id was given more than once; give it once, or leave it out";
@@ -92,15 +72,11 @@ const TENANT_REPEATED: &str = "X-Tenant-Id was given more than once; give it onc
 /// is refused by its verdict (`bad_signature` with keys, `malformed` without signing), and only a
 /// GET, which leaves nothing behind, by [`Kind::BadTenant`].
 pub(crate) fn tenant_claimed(headers: &HeaderMap) -> Option<String> {
-    let mut values = headers.get_all(TENANT_ID).iter();
-    let lossy = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let mut claimed = lossy(values.next()?);
-    for value in values {
-        claimed.push(',');
-        claimed.push_str(&lossy(value));
+    let mut claimed = None;
+    for value in headers.get_all(TENANT_ID) {
+        claim(&mut claimed, value.as_bytes());
     }
-    claimed.truncate(claimed.ceil_char_boundary(TENANT_BYTES_MAX + 1));
-    Some(claimed)
+    claimed
 }
 
 /// What a submission was refused for, and its tenant with it if that was given twice.

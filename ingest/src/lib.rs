@@ -3,7 +3,8 @@
 //!
 //! [`app()`](app()) is a router over a [`Pipeline`], and [`serve()`](serve()) serves a router on a
 //! bound listener until told to stop. This room knows requests and answers; it must never know which
-//! log, index or broker is behind the pipeline, nor decide what a record is worth.
+//! log, index or broker is behind the pipeline, nor decide what a record is worth. Behind the feature
+//! `kafka`, `router` is the pipeline over Kafka: apart from HTTP, which reaches it by the port alone.
 
 mod admission;
 mod answer;
@@ -20,6 +21,8 @@ pub mod prefer;
 mod read;
 pub mod refusal;
 mod route;
+#[cfg(feature = "kafka")]
+pub mod router;
 mod server;
 mod submit;
 

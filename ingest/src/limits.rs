@@ -20,6 +20,9 @@ pub struct Limits {
     /// Bytes of submitted bodies in memory, a body of unknown length counting as the largest until
     /// it is there. At least one largest body is always let in.
     pub bytes: usize,
+    /// Bytes of submitted bodies a second, in bursts of up to twice that; `None` is no limit. At least
+    /// one largest body a second is always let in.
+    pub byte_rate: Option<u32>,
     /// Submissions a second, in bursts of up to twice that; 0 is no limit (`TOKEN_RATE`).
     pub token_rate: u32,
     /// How long a submission that says nothing else waits for its verdict, and a GET for the read side.
@@ -37,6 +40,8 @@ impl Default for Limits {
             write_stall: Duration::from_secs(30),
             requests: 4096,
             bytes: 64 * 1024 * 1024,
+            // What a gigabit brings.
+            byte_rate: Some(128 * 1024 * 1024),
             token_rate: 1000,
             answer: Duration::from_secs(10),
             drain: Duration::from_secs(15),

@@ -45,6 +45,12 @@ pub trait Pipeline: Send + Sync + 'static {
     /// Everything that answering depends on, and whether it is as it should be. Cheap: no I/O.
     fn readiness(&self) -> Vec<Check>;
 
+    /// Whether verdicts come too late for whoever waits for them, because there is more work than is
+    /// done: then records of clients that would wait are turned away before the log. Cheap: no I/O.
+    fn are_verdicts_late(&self) -> bool {
+        false
+    }
+
     /// The server's clock.
     fn now(&self) -> LogTime;
 }

@@ -117,6 +117,7 @@ impl Route {
                 Kind::TooManyConnections,
                 Kind::TooManyRequests,
                 Kind::TooManyBytes,
+                Kind::TooManyUnjudged,
                 Kind::QueueFull,
                 Kind::LogUnavailable,
                 Kind::LogUnknown,

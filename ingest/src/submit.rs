@@ -15,6 +15,7 @@ use flk_contract::{
     wire::{Answer, ResultBody, State},
 };
 use flk_log::{Appended, Decided, NewRecord};
+use flk_service::metrics::Shed;
 use serde::Serialize;
 use tokio::{
     sync::oneshot,
@@ -68,13 +69,17 @@ pub(crate) async fn submit(
     line: &mut Line<'_>,
 ) -> Result<(Response<Body>, &'static str), Refusal> {
     let (parts, body) = request.into_parts();
+    let prefer = Prefer::of(parts.headers.get_all(incoming::PREFER).iter().map(HeaderValue::as_bytes));
+    // Whoever does not wait for the verdict does not mind that it is late.
+    if !prefer.respond_async && shared.pipeline.are_verdicts_late() {
+        return Err(shared.admission.shed(Shed::Verdicts, Kind::TooManyUnjudged));
+    }
     let declared = body.size_hint().exact();
     let permit = shared.admission.enter(declared)?;
     let body = body::read(body, declared, shared.limits.body_read).await?;
     let (_turn, body) = permit.hold(body);
     shared.metrics.ingest_total.inc();
 
-    let prefer = Prefer::of(parts.headers.get_all(incoming::PREFER).iter().map(HeaderValue::as_bytes));
     let patience = Patience::of(prefer, &shared.limits);
     let begun = Instant::now();
     let (appended, reply) =

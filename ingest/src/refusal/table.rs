@@ -50,6 +50,8 @@ kinds! {
     TooManyRequests,
     /// Too many bytes in flight.
     TooManyBytes,
+    /// Verdicts come too late for whoever waits.
+    TooManyUnjudged,
     /// Too many connections.
     TooManyConnections,
     /// The log's queue is full.
@@ -261,9 +263,20 @@ impl Kind {
             Self::TooManyRequests => {
                 shed(503, "overloaded_requests", "Overloaded", "too many submissions are in flight; come back later", 1)
             }
-            Self::TooManyBytes => {
-                shed(503, "overloaded_bytes", "Overloaded", "too many bytes are in flight; come back later", 1)
-            }
+            Self::TooManyBytes => shed(
+                503,
+                "overloaded_bytes",
+                "Overloaded",
+                "too many bytes are in flight, or came in the last second; come back later",
+                1,
+            ),
+            Self::TooManyUnjudged => shed(
+                503,
+                "overloaded_verdicts",
+                "Overloaded",
+                "verdicts come too late to be waited for; come back later, or send Prefer: respond-async",
+                5,
+            ),
             Self::TooManyConnections => Row {
                 connection: Closes,
                 ..shed(503, "overloaded_connections", "Overloaded", "too many connections are open; come back later", 1)

@@ -62,6 +62,7 @@ struct Inner {
     pending: bool,
     panics: bool,
     hangs: bool,
+    late: bool,
     checks: Vec<Check>,
 }
 
@@ -134,6 +135,11 @@ impl Memory {
     /// Never answers a reader again.
     pub(crate) fn hang(&self) {
         self.inner().hangs = true;
+    }
+
+    /// Says that verdicts come too late.
+    pub(crate) fn be_late(&self, late: bool) {
+        self.inner().late = late;
     }
 
     pub(crate) fn set_now(&self, millis: i64) {
@@ -273,6 +279,10 @@ impl Pipeline for Memory {
 
     fn readiness(&self) -> Vec<Check> {
         self.inner().checks.clone()
+    }
+
+    fn are_verdicts_late(&self) -> bool {
+        self.inner().late
     }
 
     fn now(&self) -> LogTime {

@@ -60,8 +60,10 @@ pub enum Shed {
     Rate,
     /// Requests in flight.
     Requests,
-    /// Bytes in flight.
+    /// Bytes in flight, or a second.
     Bytes,
+    /// Verdicts that come too late for whoever waits.
+    Verdicts,
     /// Open connections.
     Connections,
     /// The queue before the log's writer.
@@ -70,7 +72,8 @@ pub enum Shed {
 
 impl Shed {
     /// Every reason.
-    pub const ALL: [Self; 5] = [Self::Rate, Self::Requests, Self::Bytes, Self::Connections, Self::Queue];
+    pub const ALL: [Self; 6] =
+        [Self::Rate, Self::Requests, Self::Bytes, Self::Verdicts, Self::Connections, Self::Queue];
 
     /// The label.
     pub const fn as_label(self) -> &'static str {
@@ -78,6 +81,7 @@ impl Shed {
             Self::Rate => "rate",
             Self::Requests => "requests",
             Self::Bytes => "bytes",
+            Self::Verdicts => "verdicts",
             Self::Connections => "connections",
             Self::Queue => "queue",
         }
