@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use flk_contract::{LogId, LogTime, Settled, Tenant};
+use flk_contract::{LogTime, Settled, Tenant};
 
 use super::{
     Batch, Lookup, Published, ReadSide, ReadSideError, Subject, Warning,
@@ -21,7 +21,7 @@ pub struct MemoryStore(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     now: LogTime,
-    markers: BTreeMap<u32, (LogId, Marker)>,
+    markers: BTreeMap<u32, (String, Marker)>,
     values: HashMap<IdKey, (i64, Settled)>,
     failures: Option<(u32, ReadSideError)>,
 }
@@ -80,8 +80,8 @@ impl MemoryReadSide {
     }
 
     fn marker(&self, state: &State, partition: u32) -> Option<Marker> {
-        let (log, marker) = state.markers.get(&partition)?;
-        (*log == self.subject.log).then_some(*marker)
+        let (source, marker) = state.markers.get(&partition)?;
+        (*source == self.subject.source()).then_some(*marker)
     }
 }
 
@@ -100,7 +100,7 @@ impl ReadSide for MemoryReadSide {
                 }
             }
         }
-        state.markers.insert(batch.partition, (self.subject.log.clone(), marker));
+        state.markers.insert(batch.partition, (self.subject.source(), marker));
         Ok(marker.published())
     }
 

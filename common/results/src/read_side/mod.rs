@@ -21,11 +21,7 @@ pub mod slots;
 mod subject;
 #[cfg(any(feature = "redis", feature = "postgres"))]
 mod tls;
-#[cfg_attr(
-    not(any(feature = "redis", feature = "postgres")),
-    allow(dead_code, reason = "memory checks that a result can be stored, and keeps it as it is")
-)]
-mod value;
+pub mod value;
 
 pub use memory::{MemoryReadSide, MemoryStore};
 pub use port::{BadSetting, Batch, ENTRIES_MAX, Lookup, Published, ReadSide, ReadSideError, Reason, Warning};

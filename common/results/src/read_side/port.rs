@@ -52,10 +52,17 @@ pub enum Lookup {
 pub enum Warning {
     /// The store drops what has not expired when its memory is used up.
     #[error(
-        "maxmemory-policy is {0}, so Redis drops settled results before their time, and GET then says 404: \
-         set it to noeviction"
+        "maxmemory-policy is {0}: where maxmemory is set, Redis may drop settled results before their time, and \
+         GET says 503 instead of 404; set it to noeviction"
     )]
     Evicts(String),
+    /// The store has dropped some of them.
+    #[error(
+        "Redis has dropped {0} keys since it started, so nobody knows whether a miss is one, and GET says 503 \
+         instead of 404: give it more memory or choose a shorter window, then FLUSHALL and CONFIG RESETSTAT; the \
+         sinks bring everything back"
+    )]
+    Evicted(u64),
     /// The store has little room left.
     #[error("{used} of {limit} bytes are used: give Redis more memory or choose a shorter window for results")]
     NearlyFull {

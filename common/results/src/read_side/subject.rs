@@ -26,6 +26,12 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// What a marker is about. A store may have been another topic's, for all topics with the same
+    /// prefix of keys, or of the same one with another number of partitions.
+    pub(crate) fn source(&self) -> String {
+        format!("{} {} {}", self.partitions, self.topic, self.log)
+    }
+
     /// When a result expires, in milliseconds since 1970.
     pub(crate) fn expires(&self, settled: &Settled) -> i64 {
         settled.origin.appended_at.after(self.keep.min(WINDOW)).millis()

@@ -27,25 +27,31 @@ pub async fn a_loss_is_noticed_by_an_empty_batch_and_mended_from_the_start(fixtu
     }
 }
 
-/// Positions of different logs never compare equal: neither its marker nor its results are ours.
-pub async fn another_log_is_another_store(fixture: &impl Fixture) {
-    let one = Trial::new(fixture).await;
-    let theirs = [one.entry(1, 1), one.entry(2, 2)];
-    assert_eq!(one.complete(0, 10, &theirs).await, published(10, true));
+/// Positions of different logs never compare equal, and two topics of one log (whose names begin
+/// otherwise) have each their own: neither its marker nor its results are ours.
+pub async fn another_log_or_topic_is_another_store(fixture: &impl Fixture) {
+    let log = Subject { log: LogId::new("another log"), ..subject() };
+    let topic = Subject { topic: "staging.pcs.raw".into(), ..subject() };
+    for about in [log, topic] {
+        let one = Trial::new(fixture).await;
+        let theirs = [one.entry(1, 1), one.entry(2, 2)];
+        assert_eq!(one.complete(0, 10, &theirs).await, published(10, true));
 
-    let other = Trial::about(fixture, Subject { log: LogId::new("another log"), ..subject() }).await;
-    other.assert_miss(1, false).await;
-    assert_eq!(other.complete(10, 10, &[]).await, published(0, false));
-    other.assert_miss(1, false).await;
-    let ours = other.entry(1, 3);
-    assert_eq!(other.complete(0, 10, core::slice::from_ref(&ours)).await, published(10, true));
-    other.assert_hit(1, &ours).await;
-    other.assert_miss(2, true).await;
+        let other = Trial::about(fixture, about).await;
+        other.assert_miss(1, false).await;
+        assert_eq!(other.complete(10, 10, &[]).await, published(0, false));
+        other.assert_miss(1, false).await;
+        let ours = other.entry(1, 3);
+        assert_eq!(other.complete(0, 10, core::slice::from_ref(&ours)).await, published(10, true));
+        other.assert_hit(1, &ours).await;
+        other.assert_miss(2, true).await;
 
-    // And back: what was there before is not what is there now.
-    one.assert_miss(1, false).await;
-    assert_eq!(one.complete(10, 10, &[]).await, published(0, false));
-    one.assert_miss(1, false).await;
+        // And back: what was there before is not what is there now.
+        one.assert_miss(1, false).await;
+        assert_eq!(one.complete(10, 10, &[]).await, published(0, false));
+        one.assert_miss(1, false).await;
+        fixture.lose().await;
+    }
 }
 
 /// A batch is taken whole or not at all.

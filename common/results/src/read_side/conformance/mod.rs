@@ -59,7 +59,7 @@ macro_rules! read_side_conformance {
             what_has_expired_is_removed_in_steps
             tenants_and_partitions_are_apart
             a_loss_is_noticed_by_an_empty_batch_and_mended_from_the_start
-            another_log_is_another_store
+            another_log_or_topic_is_another_store
             what_does_not_belong_is_refused_and_nothing_is_set
             any_history_says_what_memory_says
         );

@@ -3,10 +3,7 @@
 use core::{error::Error as _, str::FromStr, time::Duration};
 use std::sync::Arc;
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use rustls::RootCertStore;
 use tokio::task::AbortHandle;
 use tokio_postgres::{
     Client, Config, Error, Statement,
@@ -47,13 +44,13 @@ impl Drop for Session {
 
 impl Server {
     pub(super) fn new(settings: &PostgresSettings) -> Result<Self, BadSetting> {
-        tls::choose_provider();
-        let (connection, named) = of_libpq(settings.connection.trim());
+        let (connection, files) = of_libpq(settings.connection.trim());
         // The text may hold a password: it is not repeated, and neither is what the parser says of it.
         let mut config = Config::from_str(&connection).map_err(|_| {
             BadSetting(
                 "the connection to Postgres is postgres://USER:PASSWORD@HOST:PORT/DATABASE or `host=HOST user=USER \
-                 ...`, and what was given is not"
+                 ...`, and what was given is not; in a URL, special characters of a password are written %40 for @ \
+                 and so on"
                     .into(),
             )
         })?;
@@ -67,15 +64,37 @@ impl Server {
         if config.get_application_name().is_none() {
             config.application_name("flk");
         }
-        let ca = match (&settings.ca, named) {
-            (Some(ca), _) => Some(ca.clone()),
-            (None, Some(path)) => Some(
-                std::fs::read(&path)
-                    .map_err(|why| BadSetting(format!("sslrootcert={path} of Postgres can not be read: {why}")))?,
-            ),
-            (None, None) => None,
+        let ca = match &settings.ca {
+            Some(ca) => Some(ca.clone()),
+            None => files.authority.as_deref().map(|path| file("sslrootcert", path)).transpose()?,
         };
-        let tls = MakeRustlsConnect::new(trusting(ca.as_deref())?);
+        let client = match (&settings.client_certificate, &files.certificate, &files.key) {
+            (Some(client), _, _) => Some(client.clone()),
+            (None, Some(certificate), Some(key)) => {
+                let key = file("sslkey", key)?;
+                let key = String::from_utf8(key).map_err(|_| BadSetting("sslkey of Postgres is not PEM".into()))?;
+                Some((file("sslcert", certificate)?, key))
+            }
+            (None, None, None) => None,
+            _ => return Err(BadSetting("for Postgres, sslcert and sslkey are given together or not at all".into())),
+        };
+        if ca.is_some() || client.is_some() {
+            // Who says whom to trust does not want to be served without.
+            match config.get_ssl_mode() {
+                SslMode::Disable => {
+                    let why = "certificates for Postgres are given, and its connection says sslmode=disable";
+                    return Err(BadSetting(why.into()));
+                }
+                SslMode::Prefer => drop(config.ssl_mode(SslMode::Require)),
+                _ => {}
+            }
+        }
+        let tls = MakeRustlsConnect::new(tls::config(
+            "Postgres",
+            RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+            ca.as_deref(),
+            client.as_ref(),
+        )?);
         Ok(Self { config, tls, access: settings.access, deadline: settings.deadline })
     }
 
@@ -98,12 +117,25 @@ impl Server {
 
     async fn prepare(&self, client: &Client) -> Result<(Option<Statement>, Statement, Option<Statement>), Failed> {
         // What nobody waits for any more ends at the server too. A read side is a copy: a commit that a
-        // crash takes back is noticed by the next batch, so nobody has to wait for the disk.
+        // crash takes back is noticed by the next batch, so nobody has to wait for the disk. A database
+        // may have another isolation by default, in which whoever comes second fails instead of waiting.
         let limit = self.deadline.as_millis().max(1);
-        let start = format!("SET statement_timeout = {limit}; SET synchronous_commit = off");
+        let start = format!(
+            "SET statement_timeout = {limit}; SET synchronous_commit = off; \
+             SET default_transaction_isolation = 'read committed'"
+        );
         client.batch_execute(&start).await.map_err(|why| failed(&why))?;
         schema::check(client, self.access).await?;
-        let prepare = async |sql: &str| client.prepare(sql).await.map_err(|why| failed(&why));
+        let prepare = async |sql: &str| {
+            client.prepare(sql).await.map_err(|why| {
+                let mut failed = failed(&why);
+                if let ReadSideError::Away { reason: Reason::Setup, detail } = &mut failed.error {
+                    *detail += ": part of the schema is gone; drop flk_schema, flk_markers, flk_results and the \
+                                function flk_publish, and the dedup-sink makes them anew and fills them";
+                }
+                failed
+            })
+        };
         let read = prepare(schema::READ).await?;
         Ok(match self.access {
             Access::Read => (None, read, None),
@@ -113,11 +145,10 @@ impl Server {
 
     fn unconnected(&self, error: &Error) -> Failed {
         let mut failed = failed(error);
-        if self.config.get_ssl_mode() == SslMode::Prefer
-            && text(error).contains("certificate")
+        if text(error).contains("invalid peer certificate")
             && let ReadSideError::Away { detail, .. } = &mut failed.error
         {
-            *detail += "; give the authority's certificate (sslrootcert=FILE), or say sslmode=disable";
+            *detail += "; give the certificate of the authority that signed the server's (sslrootcert=FILE)";
         }
         failed
     }
@@ -132,46 +163,64 @@ impl Connect for Server {
     }
 }
 
-/// Takes what libpq knows and the library does not: a file of authorities, and the words for checking
-/// certificates, which here always are.
-fn of_libpq(connection: &str) -> (String, Option<String>) {
-    let (head, parameters, between) = match connection.split_once('?') {
-        Some((head, parameters)) if connection.contains("://") => (format!("{head}?"), parameters, '&'),
-        _ if connection.contains("://") => return (connection.to_owned(), None),
-        _ => (String::new(), connection, ' '),
-    };
-    let mut authorities = None;
-    let kept: Vec<_> = parameters
-        .split(between)
-        .filter_map(|parameter| match parameter.split_once('=') {
-            Some(("sslrootcert", path)) => {
-                authorities = Some(path.to_owned());
-                None
-            }
-            Some(("sslmode", "verify-ca" | "verify-full")) => Some("sslmode=require"),
-            _ => Some(parameter),
-        })
-        .collect();
-    (head + &kept.join(&between.to_string()), authorities)
+/// What a connection says about files.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Files {
+    authority: Option<String>,
+    certificate: Option<String>,
+    key: Option<String>,
 }
 
-/// What TLS trusts: this authority, or those that everybody trusts.
-fn trusting(ca: Option<&[u8]>) -> Result<ClientConfig, BadSetting> {
-    let mut roots = RootCertStore::empty();
-    match ca {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(pem) => {
-            let bad = |why: String| BadSetting(format!("the authority of Postgres is not a certificate in PEM: {why}"));
-            for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate.map_err(|why| bad(why.to_string()))?;
-                roots.add(certificate).map_err(|why| bad(why.to_string()))?;
+/// Takes what libpq knows and the library does not: files of certificates, and the words for checking
+/// them, which here is always done.
+fn of_libpq(connection: &str) -> (String, Files) {
+    let (head, parameters, between) = match connection.split_once('?') {
+        Some((head, parameters)) if connection.contains("://") => (format!("{head}?"), parameters, '&'),
+        _ if connection.contains("://") => return (connection.to_owned(), Files::default()),
+        _ => (String::new(), connection, ' '),
+    };
+    let mut files = Files::default();
+    let in_url = !head.is_empty();
+    let kept: Vec<_> = parameters
+        .split(between)
+        .filter_map(|parameter| {
+            let (name, value) = parameter.split_once('=').unwrap_or_default();
+            let file = match name {
+                "sslrootcert" => &mut files.authority,
+                "sslcert" => &mut files.certificate,
+                "sslkey" => &mut files.key,
+                "sslmode" if matches!(value, "verify-ca" | "verify-full") => return Some("sslmode=require"),
+                _ => return Some(parameter),
+            };
+            *file = Some(if in_url { decoded(value) } else { value.trim_matches('\'').to_owned() });
+            None
+        })
+        .collect();
+    (head + &kept.join(&between.to_string()), files)
+}
+
+/// A value of a URL without its percent signs; what is not written so stays as it is.
+fn decoded(value: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = value.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let mut raw = [0];
+        match after.split_at_checked(2) {
+            Some((digits, behind)) if *byte == b'%' && hex::decode_to_slice(digits, &mut raw).is_ok() => {
+                bytes.extend(raw);
+                rest = behind;
             }
-            if roots.is_empty() {
-                return Err(bad("there is none in it".into()));
+            _ => {
+                bytes.push(*byte);
+                rest = after;
             }
         }
     }
-    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn file(name: &str, path: &str) -> Result<Vec<u8>, BadSetting> {
+    std::fs::read(path).map_err(|why| BadSetting(format!("{name}={path} of Postgres can not be read: {why}")))
 }
 
 /// What an error means for its session.
@@ -216,21 +265,28 @@ fn text(error: &Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::of_libpq;
+    use super::{Files, of_libpq};
 
     #[test]
     fn what_only_libpq_knows_is_taken_out_of_a_connection() {
+        let none = Files::default;
+        let named = |path: &str| Some(path.to_owned());
         let cases = [
-            ("postgres://u:p@h/d", "postgres://u:p@h/d", None),
+            ("postgres://u:p@h/d", "postgres://u:p@h/d", none()),
             (
-                "postgres://u@h/d?sslmode=verify-full&sslrootcert=/a/b.pem",
-                "postgres://u@h/d?sslmode=require",
-                Some("/a/b.pem"),
+                "postgres://u@h/d?sslmode=verify-full&sslrootcert=%2Fa%2fb%25.pem&x=1",
+                "postgres://u@h/d?sslmode=require&x=1",
+                Files { authority: named("/a/b%.pem"), ..none() },
             ),
-            ("host=h sslrootcert=ca.pem user=u sslmode=disable", "host=h user=u sslmode=disable", Some("ca.pem")),
+            (
+                "host=h sslrootcert='ca.pem' user=u sslkey=k sslcert=c sslmode=verify-ca password='a b'",
+                "host=h user=u sslmode=require password='a b'",
+                Files { authority: named("ca.pem"), certificate: named("c"), key: named("k") },
+            ),
+            ("postgres://u@h?sslcert=100%&a", "postgres://u@h?a", Files { certificate: named("100%"), ..none() }),
         ];
-        for (given, taken, file) in cases {
-            assert_eq!(of_libpq(given), (taken.to_owned(), file.map(str::to_owned)));
+        for (given, taken, files) in cases {
+            assert_eq!(of_libpq(given), (taken.to_owned(), files));
         }
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flk_contract::Tenant;
+use tokio::time::Instant;
 
 use self::{
     connection::{Server, Session, failed},
@@ -43,11 +44,14 @@ pub enum Access {
 #[derive(Clone)]
 pub struct PostgresSettings {
     /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or `host=… user=…`. sslmode is disable, prefer
-    /// (the default) or require; certificates are always checked.
+    /// (the default; require, where certificates are given) or require; they are always checked.
     pub connection: String,
     /// The authority that signed the server's certificate, PEM; else what `sslrootcert` of the
     /// connection names, else the public ones.
     pub ca: Option<Vec<u8>>,
+    /// Certificate and key that the server asks clients for, PEM; else what `sslcert` and `sslkey` of
+    /// the connection name.
+    pub client_certificate: Option<(Vec<u8>, String)>,
     /// What it is used for.
     pub access: Access,
     /// For one call, from its beginning to its answer.
@@ -57,7 +61,13 @@ pub struct PostgresSettings {
 impl PostgresSettings {
     /// A Postgres, with what is usual.
     pub fn new(connection: impl Into<String>, access: Access) -> Self {
-        Self { connection: connection.into(), ca: None, access, deadline: Duration::from_millis(500) }
+        Self {
+            connection: connection.into(),
+            ca: None,
+            client_certificate: None,
+            access,
+            deadline: Duration::from_millis(500),
+        }
     }
 }
 
@@ -74,6 +84,9 @@ pub struct PostgresReadSide {
     subject: Subject,
     reads: Link<Server>,
     writes: Vec<Link<Server>>,
+    /// Batches do not wait for what is removed.
+    expiry: Link<Server>,
+    source: Box<str>,
     deadline: Duration,
 }
 
@@ -86,9 +99,17 @@ impl PostgresReadSide {
         if i32::try_from(subject.partitions.get()).is_err() {
             return Err(BadSetting(format!("there are no {} partitions of a topic", subject.partitions)));
         }
-        let link = || Server::new(settings).map(Link::new);
+        if settings.deadline.is_zero() {
+            return Err(BadSetting("the deadline of Postgres has to be longer than nothing".into()));
+        }
+        let link = || Server::new(settings).map(|server| Link::new(server, settings.deadline));
         let writes = (0..WRITERS).map(|_| link()).collect::<Result<_, _>>()?;
-        Ok(Self { subject, reads: link()?, writes, deadline: settings.deadline })
+        let source = subject.source().into();
+        Ok(Self { subject, reads: link()?, writes, expiry: link()?, source, deadline: settings.deadline })
+    }
+
+    fn until(&self) -> Instant {
+        Instant::now() + self.deadline
     }
 
     /// The session for a partition's batches: they keep their order.
@@ -101,14 +122,14 @@ impl PostgresReadSide {
 impl ReadSide for PostgresReadSide {
     async fn publish(&self, batch: &Batch<'_>) -> Result<Published, ReadSideError> {
         let admitted = self.subject.admit(batch)?;
-        let rows = Rows::new(&self.subject, batch, &admitted);
+        let rows = Rows::new(&self.subject, &self.source, batch, &admitted);
         let publish = |session: Arc<Session>| async move {
             let statement = session.publish.as_ref().ok_or_else(only_read)?;
             let row = session.client.query_one(statement, &rows.parameters()).await.map_err(|why| failed(&why))?;
             let get = |column| row.try_get::<_, i64>(column).map_err(|why| failed(&why));
             Ok(Marker { next: get(0)?, goal: get(1)? }.published())
         };
-        self.writes(batch.partition).call(self.deadline, publish).await
+        self.writes(batch.partition).call(self.until(), publish).await
     }
 
     async fn read(&self, tenant: &Tenant, pcs_id: &str) -> Result<Lookup, ReadSideError> {
@@ -122,7 +143,7 @@ impl ReadSide for PostgresReadSide {
             let row = session.client.query_one(&session.read, &parameters).await.map_err(|why| failed(&why))?;
             self.found(&row, tenant, pcs_id)
         };
-        self.reads.call(self.deadline, read).await
+        self.reads.call(self.until(), read).await
     }
 
     async fn expire(&self, limit: u32) -> Result<u64, ReadSideError> {
@@ -130,7 +151,7 @@ impl ReadSide for PostgresReadSide {
             let statement = session.expire.as_ref().ok_or_else(only_read)?;
             session.client.execute(statement, &[&i64::from(limit)]).await.map_err(|why| failed(&why))
         };
-        self.writes(0).call(self.deadline, expire).await
+        self.expiry.call(self.until(), expire).await
     }
 
     async fn health(&self) -> Result<Vec<Warning>, ReadSideError> {
@@ -138,7 +159,7 @@ impl ReadSide for PostgresReadSide {
             let row = session.client.query_one("SELECT pg_is_in_recovery()", &[]).await;
             primary(&row.map_err(|why| failed(&why))?)
         };
-        self.reads.call(self.deadline, ask).await?;
+        self.reads.call(self.until(), ask).await?;
         Ok(Vec::new())
     }
 }
@@ -160,14 +181,14 @@ impl PostgresReadSide {
                     settled.facts.key_id = get::<&str>(row, 5)?.map(Into::into);
                     return Ok(Lookup::Hit(settled));
                 }
-                Ok(Decoded::AnotherLog) => {}
+                Ok(Decoded::OfAnother) => {}
                 Err(why) => {
                     let detail = format!("a stored result can not be read: {why}; is everybody of one version?");
                     return Err(Failed::kept(Reason::Setup, detail));
                 }
             }
         }
-        let ours = get::<&str>(row, 1)? == Some(self.subject.log.as_str());
+        let ours = get::<&str>(row, 1)? == Some(&*self.source);
         let marker = get(row, 2)?.zip(get(row, 3)?).filter(|_| ours);
         Ok(Lookup::Miss { ready: marker.is_some_and(|(next, goal)| Marker { next, goal }.published().ready) })
     }

@@ -2,14 +2,18 @@
 
 use std::collections::HashMap;
 
-use flk_contract::{LogTime, Nano, wire::ResultBody};
+use flk_contract::{Nano, wire::ResultBody};
 use tokio_postgres::types::ToSql;
 
 use crate::read_side::{Batch, Subject, subject::Admitted};
 
+/// The last millisecond of the year 9999.
+const LAST: i64 = 253_402_300_799_999;
+
 /// The parameters of the function `flk_publish`, in its order.
 pub(super) struct Rows {
     partition: i32,
+    source: String,
     log: String,
     topic: String,
     from: i64,
@@ -40,7 +44,7 @@ pub(super) struct Rows {
 impl Rows {
     /// The rows of a batch that was admitted. Of two results of one id the last one: one statement
     /// does not touch a row twice.
-    pub(super) fn new(subject: &Subject, batch: &Batch<'_>, admitted: &[Admitted]) -> Self {
+    pub(super) fn new(subject: &Subject, source: &str, batch: &Batch<'_>, admitted: &[Admitted]) -> Self {
         let last: HashMap<_, _> = admitted.iter().map(|entry| (entry.key, entry.offset)).collect();
         let entries = batch.entries.iter().zip(admitted);
         let entries: Vec<_> = entries.filter(|(_, row)| last.get(&row.key) == Some(&row.offset)).collect();
@@ -49,18 +53,20 @@ impl Rows {
         fn rows<T, R>(of: &[T], column: impl Fn(&T) -> R) -> Vec<R> {
             of.iter().map(column).collect()
         }
-        let at = |time: LogTime| time.millis();
+        // Postgres' times end before ours; the compact form has what was.
+        let at = |millis: i64| millis.clamp(0, LAST);
         let number = |number: Option<Nano>| number.map(|number| number.to_string());
         let position = |entry: &crate::Entry| entry.settled.origin.position.clone();
         Self {
             partition: batch.partition.cast_signed(),
+            source: source.to_owned(),
             log: subject.log.as_str().to_owned(),
             topic: (*subject.topic).to_owned(),
             from: batch.from,
             to: batch.to,
             end: batch.end,
             offsets: rows(&entries, |(_, row)| row.offset),
-            expiries: rows(&entries, |(_, row)| row.expires),
+            expiries: rows(&entries, |(_, row)| at(row.expires)),
             values: rows(&entries, |(_, row)| row.stored.value.clone()),
             tenants: rows(&bodies, |body| body.tenant.as_str().to_owned()),
             ids: rows(&bodies, |body| (*body.pcs_id).to_owned()),
@@ -78,13 +84,14 @@ impl Rows {
             signed: rows(&bodies, |body| body.signed.map(flk_contract::Form::as_str)),
             origin_partitions: rows(&entries, |(entry, _)| position(entry).partition),
             origin_offsets: rows(&entries, |(entry, _)| position(entry).offset),
-            appended: rows(&entries, |(entry, _)| at(entry.settled.origin.appended_at)),
+            appended: rows(&entries, |(entry, _)| at(entry.settled.origin.appended_at.millis())),
         }
     }
 
-    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 26] {
+    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 27] {
         [
             &self.partition,
+            &self.source,
             &self.log,
             &self.topic,
             &self.from,

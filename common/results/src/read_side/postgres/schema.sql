@@ -31,14 +31,15 @@ CREATE INDEX flk_results_expires_at ON flk_results (expires_at);
 -- How far each partition of pcs.verified is in flk_results; complete where next has reached goal.
 CREATE TABLE flk_markers (
     partition integer PRIMARY KEY,
-    log text NOT NULL,
+    -- Whose they are: number of partitions, topic of origins, log.
+    source text NOT NULL,
     next bigint NOT NULL,
     goal bigint NOT NULL
 );
 
 -- Takes one batch of one partition, in one transaction. What it does is written down in the port.
 CREATE FUNCTION flk_publish(
-    of_partition integer, of_log text, of_topic text, batch_from bigint, batch_to bigint, batch_end bigint,
+    of_partition integer, of_source text, of_log text, of_topic text, batch_from bigint, batch_to bigint, batch_end bigint,
     offsets bigint[], expiries bigint[], vals bytea[], tenants text[], pcs_ids text[], statuses smallint[],
     accepteds boolean[], escalateds boolean[], codes text[], d_hats text[], recomputeds text[], budgets text[],
     regimes text[], payloads text[], contents text[], key_ids text[], signeds text[], origin_partitions integer[],
@@ -46,13 +47,13 @@ CREATE FUNCTION flk_publish(
     OUT marker_next bigint, OUT marker_goal bigint
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    marker_log text;
+    marker_source text;
 BEGIN
     -- Whoever comes second waits here for the first.
-    INSERT INTO flk_markers VALUES (of_partition, of_log, 0, 0) ON CONFLICT DO NOTHING;
-    SELECT log, next, goal INTO marker_log, marker_next, marker_goal
+    INSERT INTO flk_markers VALUES (of_partition, of_source, 0, 0) ON CONFLICT DO NOTHING;
+    SELECT source, next, goal INTO marker_source, marker_next, marker_goal
         FROM flk_markers WHERE partition = of_partition FOR UPDATE;
-    IF marker_log <> of_log THEN
+    IF marker_source <> of_source THEN
         marker_next := 0;
         marker_goal := 0;
     END IF;
@@ -80,8 +81,8 @@ BEGIN
             expires_at = excluded.expires_at, value = excluded.value;
         marker_next := greatest(marker_next, batch_to);
     END IF;
-    UPDATE flk_markers SET log = of_log, next = marker_next, goal = marker_goal
+    UPDATE flk_markers SET source = of_source, next = marker_next, goal = marker_goal
         WHERE partition = of_partition
-        AND (log, next, goal) IS DISTINCT FROM (of_log, marker_next, marker_goal);
+        AND (source, next, goal) IS DISTINCT FROM (of_source, marker_next, marker_goal);
 END
 $$;

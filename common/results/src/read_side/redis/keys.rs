@@ -3,8 +3,6 @@
 //! `PREFIX:{TAG}` is a partition's marker, `PREFIX:{TAG}:` with tenant, a zero byte and the 32 bytes
 //! of the id a value, `PREFIX:{TAG}#` with eight bytes of its digest a key id that is kept apart.
 
-use flk_contract::LogId;
-
 use crate::{
     codec::IdKey,
     read_side::{BadSetting, Subject, marker::Marker, slots, value::KeyIdName},
@@ -45,9 +43,9 @@ impl Keys {
     }
 }
 
-/// Reads a marker as the scripts write it: `NEXT GOAL LOG`. One of another log is none.
-pub(super) fn marker(text: &[u8], log: &LogId) -> Option<Marker> {
+/// Reads a marker as the scripts write it: `NEXT GOAL SOURCE`. One of another source is none.
+pub(super) fn marker(text: &[u8], source: &str) -> Option<Marker> {
     let mut parts = core::str::from_utf8(text).ok()?.splitn(3, ' ');
     let (next, goal) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    (parts.next()? == log.as_str()).then_some(Marker { next, goal })
+    (parts.next()? == source).then_some(Marker { next, goal })
 }

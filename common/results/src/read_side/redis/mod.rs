@@ -1,15 +1,17 @@
 //! The read side in Redis (7 or newer, or Valkey): alone, or a cluster.
 //!
-//! What an ACL has to allow: MULTI, EXEC, ROLE, MGET, GET, SET, EVAL, EVALSHA, TIME and INFO, on keys
-//! that begin with the prefix. Nothing else than these keys is touched.
+//! What an ACL has to allow, on keys that begin with the prefix and a brace: ROLE, MGET and INFO
+//! to read (`%R~flk:{*`); ROLE, INFO, GET, SET, EVAL, EVALSHA and TIME to publish. Nothing else than
+//! these keys is touched.
 
 mod connection;
+mod info;
 mod keys;
 mod nodes;
 
 use core::time::Duration;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
@@ -20,6 +22,7 @@ use tokio::time::Instant;
 
 use self::{
     connection::{Answer, ask, failed},
+    info::Info,
     keys::Keys,
     nodes::{Node, Nodes},
 };
@@ -45,6 +48,9 @@ static FULL: Lua =
 
 /// How often a call is sent on by servers of a cluster before it is given up.
 const MOVES_MAX: u32 = 3;
+
+/// How long what a server says about itself is taken to hold.
+const INFO_HOLDS: Duration = Duration::from_secs(2);
 
 /// Key ids that are kept apart are remembered; more than these there are only where somebody makes
 /// them up, and then they are fetched again.
@@ -91,6 +97,7 @@ pub struct RedisReadSide {
     subject: Subject,
     keys: Keys,
     nodes: Nodes,
+    source: Box<str>,
     deadline: Duration,
     key_ids: Mutex<HashMap<KeyIdName, Arc<str>>>,
 }
@@ -101,61 +108,99 @@ impl RedisReadSide {
     /// # Errors
     /// [`BadSetting`].
     pub fn new(subject: Subject, settings: &RedisSettings) -> Result<Self, BadSetting> {
+        if settings.deadline.is_zero() {
+            return Err(BadSetting("the deadline of Redis has to be longer than nothing".into()));
+        }
         let keys = Keys::new(&settings.prefix, &subject)?;
-        let nodes = Nodes::new(settings)?;
-        Ok(Self { subject, keys, nodes, deadline: settings.deadline, key_ids: Mutex::default() })
+        let nodes = Nodes::new(settings, subject.partitions.get() as usize)?;
+        let source = subject.source().into();
+        Ok(Self { subject, keys, nodes, source, deadline: settings.deadline, key_ids: Mutex::default() })
     }
 
-    /// Asks the server of a partition, wherever that is, all within the deadline.
+    fn until(&self) -> Instant {
+        Instant::now() + self.deadline
+    }
+
+    /// Asks the server of a partition, wherever that is; says who answered.
     async fn ask(
         &self,
+        until: Instant,
         partition: u32,
         link: impl Fn(&Node) -> &Link<connection::Server> + Send + Sync,
         question: Question,
-    ) -> Result<Value, Asked> {
-        let until = Instant::now() + self.deadline;
+    ) -> Result<(Value, Arc<Node>), Asked> {
         let mut node = self.nodes.of(partition);
         for _ in 0..=MOVES_MAX {
             let question = question.clone();
-            let left = until.saturating_duration_since(Instant::now());
-            let answer = link(&node).call(left, |connection| question.ask(connection)).await;
+            let answer = link(&node).call(until, |connection| question.ask(connection)).await;
             match answer {
-                Ok(Answer::Is(value)) => return Ok(value),
+                Ok(Answer::Is(value)) => return Ok((value, node)),
                 Ok(Answer::Full(why)) => return Err(Asked::Full(why)),
-                Ok(Answer::Moved { host, port }) => node = self.nodes.moved(partition, &host, port)?,
+                Ok(Answer::Moved { host, port }) => node = self.nodes.moved(partition, &node, &host, port)?,
                 // The fallback itself was not known: it is never.
                 Ok(Answer::NoScript) => return Err(no_answer().into()),
                 Err(error) => {
-                    self.nodes.lost(partition);
+                    if let ReadSideError::Away {
+                        reason: Reason::Unreachable | Reason::Deadline | Reason::Replica,
+                        ..
+                    } = error
+                    {
+                        self.nodes.lost(partition, &node);
+                    }
                     return Err(error.into());
                 }
             }
         }
-        self.nodes.lost(partition);
+        self.nodes.lost(partition, &node);
         let error = "the servers of the Redis cluster sent this call on and on; it may be moving slots";
         Err(ReadSideError::away(Reason::Unreachable, error).into())
     }
 
-    async fn read_keys(&self, partition: u32, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, ReadSideError> {
+    async fn read_keys(
+        &self,
+        until: Instant,
+        partition: u32,
+        keys: &[&[u8]],
+    ) -> Result<(Vec<Option<Vec<u8>>>, Arc<Node>), ReadSideError> {
         let mut command = redis::cmd("MGET");
         for key in keys {
             command.arg(*key);
         }
-        let answer = self.ask(partition, |node| &node.reads, Question::Command(command)).await;
-        let values = match answer.map_err(Asked::error)? {
-            Value::Array(values) => values.into_iter().map(|value| match value {
-                Value::Nil => Ok(None),
-                Value::BulkString(bytes) => Ok(Some(bytes)),
-                _ => Err(no_answer()),
-            }),
-            _ => return Err(no_answer()),
-        };
-        values.collect()
+        let answer = self.ask(until, partition, |node| &node.reads, Question::Command(command)).await;
+        let (answer, node) = answer.map_err(Asked::error)?;
+        let Value::Array(values) = answer else { return Err(no_answer()) };
+        let values = values.into_iter().map(|value| match value {
+            Value::Nil => Ok(None),
+            Value::BulkString(bytes) => Ok(Some(bytes)),
+            _ => Err(no_answer()),
+        });
+        Ok((values.collect::<Result<_, _>>()?, node))
+    }
+
+    /// What a server says about itself.
+    async fn info(&self, until: Instant, node: &Node) -> Result<Info, ReadSideError> {
+        let text = node.reads.call(until, |mut connection| async move {
+            let info: redis::RedisResult<String> = redis::cmd("INFO").query_async(&mut connection).await;
+            info.map_err(|why| failed(&why))
+        });
+        let info = Info::read(&text.await?);
+        *node.drops.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), info.drops()));
+        Ok(info)
+    }
+
+    /// Whether a server may have dropped what it was given: then nothing is known by a miss.
+    async fn drops(&self, until: Instant, node: &Node) -> Result<bool, ReadSideError> {
+        let known = *node.drops.lock().unwrap_or_else(PoisonError::into_inner);
+        match known {
+            Some((at, drops)) if at.elapsed() < INFO_HOLDS => Ok(drops),
+            _ => self.info(until, node).await.map(|info| info.drops()),
+        }
     }
 
     /// A key id that is kept apart: put it into the result.
     async fn with_key_id(
         &self,
+        until: Instant,
         partition: u32,
         name: KeyIdName,
         mut settled: Box<Settled>,
@@ -164,7 +209,8 @@ impl RedisReadSide {
         let key_id = match known {
             Some(key_id) => key_id,
             None => {
-                let fetched = self.read_keys(partition, &[&self.keys.key_id(partition, &name)]).await?;
+                let key = self.keys.key_id(partition, &name);
+                let (fetched, _) = self.read_keys(until, partition, &[&key]).await?;
                 let text = fetched.into_iter().next().flatten().and_then(|bytes| String::from_utf8(bytes).ok());
                 let Some(text) = text.filter(|text| value::name(text) == name) else {
                     let detail = "a result's key id is not there any more: does Redis evict keys?";
@@ -190,14 +236,15 @@ impl RedisReadSide {
     fn publishing(&self, batch: &Batch<'_>, admitted: &[Admitted]) -> Question {
         let partition = batch.partition;
         let mut keys = vec![self.keys.marker(partition).to_vec()];
-        let mut args = vec![self.subject.log.as_str().as_bytes().to_vec()];
+        let mut args = vec![self.source.as_bytes().to_vec()];
         let number = |number: i64| number.to_string().into_bytes();
         args.extend([batch.from, batch.to, batch.end, admitted.len() as i64].map(number));
         for Admitted { offset, key, expires, stored } in admitted {
             keys.push(self.keys.value(partition, key));
             args.extend([number(*offset), number(*expires), stored.value.clone()]);
         }
-        for (name, key_id) in admitted.iter().filter_map(|entry| entry.stored.key_id.as_ref()) {
+        let apart: BTreeMap<_, _> = admitted.iter().filter_map(|entry| entry.stored.key_id.as_ref()).cloned().collect();
+        for (name, key_id) in &apart {
             keys.push(self.keys.key_id(partition, name));
             args.push(key_id.as_bytes().to_vec());
         }
@@ -210,15 +257,16 @@ impl ReadSide for RedisReadSide {
     async fn publish(&self, batch: &Batch<'_>) -> Result<Published, ReadSideError> {
         let admitted = self.subject.admit(batch)?;
         let question = self.publishing(batch, &admitted);
-        match self.ask(batch.partition, |node| &node.writes, question).await {
-            Ok(answer) => marker_of(&answer).map(Marker::published),
+        let until = self.until();
+        match self.ask(until, batch.partition, |node| &node.writes, question).await {
+            Ok((answer, _)) => marker_of(&answer).map(Marker::published),
             Err(Asked::Away(error)) => Err(error),
             Err(Asked::Full(why)) => {
                 let keys = vec![self.keys.marker(batch.partition).to_vec()];
-                let args = vec![self.subject.log.as_str().as_bytes().to_vec(), batch.end.to_string().into_bytes()];
+                let args = vec![self.source.as_bytes().to_vec(), batch.end.to_string().into_bytes()];
                 let question = Question::Script { script: &FULL, keys: keys.into(), args: args.into() };
                 // Where that fails too, whoever publishes next tries again.
-                let _ = self.ask(batch.partition, |node| &node.writes, question).await;
+                let _ = self.ask(until, batch.partition, |node| &node.writes, question).await;
                 Err(Asked::Full(why).error())
             }
         }
@@ -229,21 +277,23 @@ impl ReadSide for RedisReadSide {
         let Some(id) = IdKey::new(tenant, pcs_id) else { return Ok(Lookup::Miss { ready: true }) };
         let partition = self.subject.partition(tenant, pcs_id);
         let keys = [&self.keys.value(partition, &id), self.keys.marker(partition)];
-        let found = self.read_keys(partition, &keys).await?;
+        let until = self.until();
+        let (found, node) = self.read_keys(until, partition, &keys).await?;
         let [stored, marker]: [Option<Vec<u8>>; 2] = found.try_into().map_err(|_| no_answer())?;
         if let Some(stored) = stored {
             match value::decode(&self.subject, tenant.clone(), pcs_id.into(), &stored) {
                 Ok(Decoded::Settled(settled)) => return Ok(Lookup::Hit(settled)),
-                Ok(Decoded::Apart(name, settled)) => return self.with_key_id(partition, name, settled).await,
-                Ok(Decoded::AnotherLog) => {}
+                Ok(Decoded::Apart(name, settled)) => return self.with_key_id(until, partition, name, settled).await,
+                Ok(Decoded::OfAnother) => {}
                 Err(why) => {
                     let detail = format!("a stored result can not be read: {why}; is everybody of one version?");
                     return Err(ReadSideError::away(Reason::Setup, detail));
                 }
             }
         }
-        let marker = marker.and_then(|text| keys::marker(&text, &self.subject.log));
-        Ok(Lookup::Miss { ready: marker.is_some_and(|marker| marker.published().ready) })
+        let marker = marker.and_then(|text| keys::marker(&text, &self.source));
+        let complete = marker.is_some_and(|marker| marker.published().ready);
+        Ok(Lookup::Miss { ready: complete && !self.drops(until, &node).await? })
     }
 
     /// Redis expires by itself.
@@ -252,13 +302,14 @@ impl ReadSide for RedisReadSide {
     }
 
     async fn health(&self) -> Result<Vec<Warning>, ReadSideError> {
+        let until = self.until();
         let mut warnings = Vec::new();
         for node in self.nodes.all() {
-            let info = node.reads.call(self.deadline, |mut connection| async move {
-                let info: redis::RedisResult<String> = redis::cmd("INFO").query_async(&mut connection).await;
-                info.map_err(|why| failed(&why))
-            });
-            for warning in judge(&info.await?)? {
+            let info = self.info(until, &node).await?;
+            if !info.primary {
+                return Err(ReadSideError::away(Reason::Replica, "who answers is a replica; the primary is needed"));
+            }
+            for warning in info.warnings() {
                 if !warnings.contains(&warning) {
                     warnings.push(warning);
                 }
@@ -266,29 +317,6 @@ impl ReadSide for RedisReadSide {
         }
         Ok(warnings)
     }
-}
-
-/// What INFO says about a server.
-fn judge(info: &str) -> Result<Vec<Warning>, ReadSideError> {
-    let field = |name: &str| {
-        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default().trim()
-    };
-    // In a cluster the primary of a partition is found by asking any of its servers.
-    if field("role") != "master" && field("cluster_enabled") != "1" {
-        return Err(ReadSideError::away(Reason::Replica, "who answers is a replica; the primary is needed"));
-    }
-    let mut warnings = Vec::new();
-    let policy = field("maxmemory_policy");
-    if policy != "noeviction" {
-        warnings.push(Warning::Evicts(policy.to_owned()));
-    }
-    if let (Ok(used), Ok(limit)) = (field("used_memory").parse(), field("maxmemory").parse::<u64>())
-        && limit > 0
-        && used > limit / 10 * 9
-    {
-        warnings.push(Warning::NearlyFull { used, limit });
-    }
-    Ok(warnings)
 }
 
 /// What a server is asked; a script by its digest first.

@@ -1,11 +1,11 @@
 -- Takes one batch of one partition. Redis runs it as one step, and hands it on to replicas as one.
 -- KEYS: the marker, the values, the key ids that are kept apart.
--- ARGV: log, from, to, end, number of values; offset, expiry and value of each; the key ids.
+-- ARGV: source, from, to, end, number of values; offset, expiry and value of each; the key ids.
 local next, goal = 0, 0
 local before = redis.call('GET', KEYS[1])
 if before then
-  local n, g, log = string.match(before, '^(%d+) (%d+) (.*)$')
-  if log == ARGV[1] then next, goal = tonumber(n), tonumber(g) end
+  local n, g, source = string.match(before, '^(%d+) (%d+) (.*)$')
+  if source == ARGV[1] then next, goal = tonumber(n), tonumber(g) end
 end
 local from, to, last, values = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 if last > goal then goal = last end

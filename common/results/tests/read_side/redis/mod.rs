@@ -1,11 +1,19 @@
-//! In Redis: the suite on a real server.
+//! In Redis: the suite on a real server, and what becomes of it when that fails.
+
+mod access;
+mod cluster;
+mod faults;
+mod memory;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use flk_contract::LogTime;
 use flk_results::{
-    read_side::{RedisReadSide, RedisSettings, Subject, conformance::Fixture},
+    read_side::{
+        RedisReadSide, RedisSettings, Subject,
+        conformance::{Fixture, subject},
+    },
     read_side_conformance,
 };
 use flk_servers::{Redis, RedisOptions, Reply};
@@ -20,7 +28,12 @@ impl Server {
         Self(Arc::new(Redis::start(&RedisOptions::default()).unwrap()))
     }
 
-    fn time(&self) -> LogTime {
+    /// A read side of it, or of a way to it.
+    pub(crate) fn side(url: &str) -> RedisReadSide {
+        RedisReadSide::new(subject(), &RedisSettings::new(url)).unwrap()
+    }
+
+    pub(crate) fn time(&self) -> LogTime {
         let Reply::Array(Some(time)) = self.0.call(&["TIME"]).unwrap() else { panic!("TIME") };
         let number = |at: usize| time[at].text().parse::<i64>().unwrap();
         LogTime::from_millis(number(0) * 1000 + number(1) / 1000)

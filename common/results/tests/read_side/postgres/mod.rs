@@ -1,4 +1,8 @@
-//! In Postgres: the suite on a real server, each test with a schema of its own.
+//! In Postgres: the suite on a real server, each test with a schema of its own, and what becomes of
+//! it when that fails.
+
+mod access;
+mod faults;
 
 use async_trait::async_trait;
 use flk_contract::LogTime;
@@ -26,7 +30,7 @@ impl Schema {
         format!("{}?options=-csearch_path%3D{}", flk_servers::shared::postgres().unwrap(), self.name)
     }
 
-    async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
         tokio::spawn(connection);
         client
