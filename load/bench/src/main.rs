@@ -7,6 +7,8 @@
 
 mod ceilings;
 mod client;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod records;
 mod server;
 
@@ -122,6 +124,7 @@ fn run() -> Result<(), Failure> {
         syncs.push(sync.as_secs_f64());
     }
     service.stop();
+    drop(service);
 
     let mut rows = judge_rows()?;
     rows.extend([
@@ -140,6 +143,8 @@ fn run() -> Result<(), Failure> {
             at_least: false,
         },
     ]);
+    #[cfg(feature = "kafka")]
+    rows.extend(kafka::rows(&runtime, dir.path())?);
     say("");
     say("what                                     | ratio | target  | met | against");
     for row in &rows {

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::{
     fs::File,
-    io::{BufRead as _, BufReader, Read as _, Seek as _},
+    io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -33,16 +33,24 @@ pub(crate) struct Server {
 impl Server {
     /// The service, on a new directory.
     pub(crate) fn service(dir: &Path) -> Result<Self, Failure> {
+        let data = dir.display().to_string();
+        Self::start(&["serve", "--data-dir", &data], &[], dir)
+    }
+
+    /// A command of the binary that listens, with its log in that directory.
+    pub(crate) fn start(args: &[&str], env: &[(&str, &str)], dir: &Path) -> Result<Self, Failure> {
         std::fs::create_dir_all(dir)?;
         let log = dir.join("service.log");
         let file = File::options().create(true).append(true).open(&log)?;
+        let said = file.metadata()?.len();
         let child = Command::new(binary()?)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(dir)
+            .args(args)
+            .args(["--listen", "127.0.0.1:0"])
             .env("PCS_SIGN_ALG", "hmac")
             .env("PCS_HMAC_KEY", records::KEY)
             .env("TOKEN_RATE", "0")
             .env("LOG_FORMAT", "json")
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
@@ -52,7 +60,7 @@ impl Server {
         loop {
             let mut text = String::new();
             let mut reader = File::open(&log)?;
-            reader.rewind()?;
+            reader.seek(SeekFrom::Start(said))?;
             reader.read_to_string(&mut text)?;
             if let Some(addr) = text.lines().find_map(listening) {
                 server.addr = addr;
@@ -83,6 +91,38 @@ impl Server {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
         rest.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+    }
+
+    /// Memory that it has used at the most, in MiB.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn memory(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = most.and_then(|most| most.trim().trim_end_matches(" kB").parse::<f64>().ok());
+        kib.unwrap_or_default() / 1024.0
+    }
+
+    /// Waits until it is ready.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn ready(&self) -> Result<(), Failure> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let mut answer = String::new();
+            let asked = std::net::TcpStream::connect(self.addr).and_then(|mut stream| {
+                std::io::Write::write_all(
+                    &mut stream,
+                    b"GET /readyz HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n",
+                )?;
+                stream.read_to_string(&mut answer)
+            });
+            if asked.is_ok() && answer.starts_with("HTTP/1.1 200") {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("it is not ready: {answer}").into());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Ends it.
