@@ -30,4 +30,3 @@ pub use postgres::{Access, PostgresReadSide, PostgresSettings};
 #[cfg(feature = "redis")]
 pub use redis::{RedisReadSide, RedisSettings};
 pub use subject::Subject;
-pub use value::VALUE_BYTES_MAX;
