@@ -3,6 +3,9 @@
 //! What is judged is the contract's business. This room adds what a driver has to: the policy and
 //! the keys in one place, and a panic caught, so that nobody can buy a crash loop with one POST.
 
+#[cfg(feature = "kafka")]
+pub mod role;
+
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use flk_contract::{Keyring, LogTime, Signing, Verdict, judge};

@@ -1,0 +1,322 @@
+//! The verifier role: a member of the group that reads pcs.raw. Each record is judged at its log time and
+//! goes to pcs.verified, where it may settle its id, or to pcs.refused (design, "Kafka").
+//!
+//! It keeps nothing: whatever is lost with it is judged again. It does not know which ids are settled, and
+//! knows no settings, signals or HTTP.
+
+mod judging;
+mod sending;
+mod watch;
+
+use core::time::Duration;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use flk_contract::{LogId, LogTime};
+use flk_log::{
+    Clock,
+    kafka::{
+        AskError, Connection, Consumer, ConsumerOptions, Event, Producer, ProducerOptions, Record, Topics, TopicsWatch,
+    },
+    topic::Topic,
+};
+use flk_service::health::Check;
+use flume::{Receiver, Sender};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::watch::{Unwatched, Watch};
+use self::{
+    judging::Court,
+    sending::{Sending, ToDo},
+};
+use crate::Verifier;
+
+/// The group of all verifiers, before any prefix.
+pub const GROUP: &str = "flk-verifier";
+
+/// Most records that are judged in one go: a thread is woken for each.
+const BATCH: usize = 128;
+/// How often those without a log time look whether their topic is as it has to be.
+const TIMELESS: Duration = Duration::from_millis(250);
+/// How often it is looked whether all is done, when the role ends.
+const ENDING: Duration = Duration::from_millis(5);
+/// How long nothing comes before the lag is zero.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What the role stands on.
+pub struct Parts<'a> {
+    /// How Kafka is reached.
+    pub connection: &'a Connection,
+    /// The topics.
+    pub topics: &'a Topics,
+    /// The cluster's id.
+    pub log: LogId,
+    /// Policy and keys.
+    pub verifier: Verifier,
+    /// The server's clock: for what is seen of the role, never for a verdict.
+    pub clock: Arc<dyn Clock>,
+    /// Sees what happens.
+    pub watch: Arc<dyn Watch>,
+}
+
+/// How the role is set.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The name of this instance in its group ([`ConsumerOptions::instance`]).
+    pub instance: Option<String>,
+    /// How many records are judged at the same time; as a rule, the number of processors.
+    pub threads: usize,
+    /// How long what was taken up may take to be done when the role ends.
+    pub finish: Duration,
+    /// The member; `None` for the usual one.
+    pub consumer: Option<ConsumerOptions>,
+    /// How it produces.
+    pub producer: ProducerOptions,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            instance: None,
+            threads: std::thread::available_parallelism().map_or(2, usize::from),
+            finish: Duration::from_secs(8),
+            consumer: None,
+            producer: ProducerOptions::default(),
+        }
+    }
+}
+
+/// Why there is no role.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The settings make no client, or the system gives no thread.
+    #[error(transparent)]
+    Kafka(#[from] AskError),
+}
+
+/// The role.
+pub struct VerifierRole {
+    sending: Arc<Sending>,
+    /// Until it runs.
+    work: Mutex<Option<Work>>,
+    clock: Arc<dyn Clock>,
+    threads: usize,
+    finish: Duration,
+}
+
+/// What only whoever runs it has.
+struct Work {
+    consumer: Consumer,
+    to_do: ToDo,
+}
+
+impl core::fmt::Debug for VerifierRole {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("VerifierRole").finish_non_exhaustive()
+    }
+}
+
+impl VerifierRole {
+    /// Joins the group by and by; nothing is waited for, and nothing is read before it [runs](Self::run).
+    ///
+    /// # Errors
+    /// [`StartError`], a sentence for the operator.
+    pub fn start(parts: Parts<'_>, options: Options) -> Result<Self, StartError> {
+        let Parts { connection, topics, log, verifier, clock, watch } = parts;
+        let Options { instance, threads, finish, consumer, producer } = options;
+        let raw = topics.names.of(Topic::Raw);
+        let court = Court {
+            verifier,
+            log,
+            raw: raw.clone(),
+            partitions: topics.partitions_of(Topic::Verified),
+            replies: topics.partitions_of(Topic::Replies),
+        };
+        let mut member = consumer.unwrap_or_else(|| ConsumerOptions::new(connection.group(GROUP), raw));
+        member.instance = instance.or(member.instance);
+        let consumer = Consumer::start(connection, member)?;
+        let producer = Producer::new(connection, &producer)?;
+        let (names, control) = (topics.names.clone(), consumer.control().clone());
+        let topics = TopicsWatch::start(connection, topics)?;
+        let (sending, to_do) = Sending::new(court, names, producer, control, topics, watch);
+        let work = Mutex::new(Some(Work { consumer, to_do }));
+        Ok(Self { sending, work, clock, threads: threads.max(1), finish })
+    }
+
+    /// Everything that judging depends on. Cheap: no I/O.
+    pub fn readiness(&self) -> Vec<Check> {
+        let Sending { topics, producer, known, .. } = &*self.sending;
+        let check = |name, health: Result<(), Arc<str>>| match health {
+            Ok(()) => Check::ok(name),
+            Err(why) => Check::failing(name, why),
+        };
+        vec![
+            check("topics", topics.health()).shared(),
+            check("group", known.control.health()),
+            check("producer", producer.health()).shared(),
+        ]
+    }
+
+    /// Judges until `draining` is cancelled; then takes nothing more, finishes what it has, commits it and
+    /// leaves. To be run once.
+    ///
+    /// # Errors
+    /// In a sentence: the process ends with it.
+    pub async fn run(&self, draining: CancellationToken) -> Result<(), String> {
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Work { consumer, to_do }) = work else { return Err("the role has run already".into()) };
+        let tasks = TaskTracker::new();
+        let (timeless, without_time) = flume::unbounded();
+        let beside = [
+            tokio::spawn(self.sending.clone().send_again(to_do.again)),
+            tokio::spawn(self.sending.clone().reply(to_do.replies)),
+            tokio::spawn(refuse_timeless(self.sending.clone(), without_time)),
+        ];
+        let ended = tokio::select! {
+            biased;
+            why = self.sending.producer.failed() => Err(why.to_string()),
+            why = consumer.failed() => Err(why.to_string()),
+            read = self.read(consumer.events(), &tasks, &timeless, &draining) => read,
+        };
+        tasks.close();
+        let flushed = self.sending.producer.flush(self.finish).await;
+        if !flushed || self.sending.known.control.held().records > 0 {
+            tracing::warn!("some records were not done in time; they are judged again by whoever goes on");
+        }
+        self.sending.end();
+        beside.iter().for_each(tokio::task::JoinHandle::abort);
+        let closed = consumer.close(self.finish).await;
+        match ended {
+            Ok(()) if closed => Ok(()),
+            Ok(()) => Err("the group did not take what is done in time; it is done again by whoever goes on".into()),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Reads until the role is told to end and everything that was taken up is acknowledged.
+    async fn read(
+        &self,
+        events: &Receiver<Event>,
+        tasks: &TaskTracker,
+        timeless: &Sender<Record>,
+        draining: &CancellationToken,
+    ) -> Result<(), String> {
+        let control = &self.sending.known.control;
+        let threads = Arc::new(Semaphore::new(self.threads));
+        let mut batch = Vec::new();
+        let mut until = None;
+        loop {
+            let wait = if until.is_some() { ENDING } else { IDLE };
+            tokio::select! {
+                biased;
+                () = draining.cancelled(), if until.is_none() => {
+                    control.take_no_more();
+                    until = Some(Instant::now() + self.finish);
+                }
+                came = tokio::time::timeout(wait, events.recv_async()) => match came {
+                    Ok(Ok(event)) => self.take(event, &mut batch, timeless),
+                    Ok(Err(_)) => return Err("the consumer has ended".into()),
+                    Err(_) => self.idle(),
+                },
+            }
+            // What was delivered before is still in the queue.
+            if until.is_some_and(|until| control.held().records == 0 || Instant::now() > until) {
+                return Ok(());
+            }
+            while batch.len() < BATCH
+                && let Ok(event) = events.try_recv()
+            {
+                self.take(event, &mut batch, timeless);
+            }
+            if batch.is_empty() {
+                continue;
+            }
+            let Ok(thread) = threads.clone().acquire_owned().await else {
+                return Err("no thread to judge on".into());
+            };
+            self.lag(&batch);
+            let (records, sending, now) = (core::mem::take(&mut batch), self.sending.clone(), self.clock.now());
+            tasks.spawn_blocking(move || {
+                let since = Instant::now();
+                for (record, at) in records {
+                    let judged = sending.court.judge(record, at);
+                    sending.judged(judged.code, since, between(at, now));
+                    sending.send(Arc::new(judged));
+                }
+                drop(thread);
+            });
+        }
+    }
+
+    fn take(&self, event: Event, batch: &mut Vec<(Record, LogTime)>, timeless: &Sender<Record>) {
+        let Sending { known, topics, .. } = &*self.sending;
+        let (control, watch) = (&known.control, &known.watch);
+        match event {
+            Event::Assigned(assigned) => {
+                let offset = assigned.resume();
+                control.read_from(assigned.partition, assigned.generation, offset);
+                tracing::info!(partition = assigned.partition, offset, "reading a partition of pcs.raw");
+            }
+            Event::Revoked { partition, .. } => watch.on_revoked(partition),
+            Event::Record(record) => match record.time {
+                Some(at) => batch.push((record, at)),
+                None => {
+                    watch.on_timeless(record.partition);
+                    topics.doubt("a record of pcs.raw has no log time; see `flk topics check`");
+                    // As many as the member's budget lets be delivered and not done.
+                    let _ = timeless.send(record);
+                }
+            },
+            Event::Gap { partition, expected, found, .. } => {
+                tracing::error!(partition, expected, found, "records of pcs.raw were removed before they were judged");
+                watch.on_gap(partition, expected, found);
+            }
+        }
+    }
+
+    fn lag(&self, batch: &[(Record, LogTime)]) {
+        let now = self.clock.now();
+        let newest: BTreeMap<i32, LogTime> = batch.iter().map(|(record, at)| (record.partition, *at)).collect();
+        for (partition, at) in newest {
+            self.sending.known.watch.on_lag(partition, between(at, now));
+        }
+    }
+
+    fn idle(&self) {
+        let (control, watch) = (&self.sending.known.control, &self.sending.known.watch);
+        if control.held().records == 0 {
+            for (partition, _) in control.assigned() {
+                watch.on_lag(partition, Duration::ZERO);
+            }
+        }
+    }
+}
+
+/// Records without a log time wait until their topics are as they have to be: before that, whatever comes
+/// would be refused. Then nothing is left but to refuse them.
+async fn refuse_timeless(sending: Arc<Sending>, records: Receiver<Record>) {
+    while let Ok(first) = records.recv_async().await {
+        while sending.topics.health().is_err() {
+            tokio::time::sleep(TIMELESS).await;
+        }
+        let mut batch = vec![first];
+        batch.extend(records.drain());
+        let this = sending.clone();
+        let sent = tokio::task::spawn_blocking(move || {
+            for record in batch {
+                let judged = this.court.refuse_timeless(record);
+                this.judged(judged.code, Instant::now(), Duration::ZERO);
+                this.send(Arc::new(judged));
+            }
+        });
+        let _ = sent.await;
+    }
+}
+
+fn between(from: LogTime, to: LogTime) -> Duration {
+    Duration::from_millis(u64::try_from(to.millis().saturating_sub(from.millis())).unwrap_or(0))
+}
