@@ -91,6 +91,7 @@ impl Inner {
         loop {
             // Where too many look, this one skips its turn.
             if let Ok(_turn) = self.read_backs.try_acquire() {
+                self.watch.on_look();
                 match self.read_side.read(&facts.tenant, &facts.pcs_id).await {
                     Ok(Lookup::Hit(found)) => match became(origin, &facts.content_sha256, &found) {
                         Some(State::Settled) => {

@@ -68,6 +68,8 @@ pub trait Watch: Send + Sync + 'static {
     fn on_gap(&self, _expected: i64, _found: i64) {}
     /// A client has its verdict, that long after its record was durable.
     fn on_verdict(&self, _source: Source, _took: Duration) {}
+    /// An answer did not come in time, and the result is looked for where everybody can read it.
+    fn on_look(&self) {}
     /// Somebody began to wait or ended: so many do now.
     fn on_waiters(&self, _waiting: usize) {}
     /// The read side could not be read, for a GET or for a lost answer.
