@@ -119,6 +119,28 @@ async fn nothing_is_missed_once_it_is_well_and_nothing_from_before_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_produced_the_moment_it_is_well_is_read_however_slow_the_way_is() {
+    let options = KafkaOptions { listeners: Listeners::Proxied, ..KafkaOptions::default() };
+    let kafka = Kafka::start(&options).unwrap();
+    let direct = Connection::plain(&kafka.bootstrap(), "").unwrap();
+    let topics = support::topics(&direct, 1).await;
+    let producer = Producer::new(&direct, &ProducerOptions::default()).unwrap();
+    let connection = Connection::plain(&kafka.proxied_bootstrap().unwrap(), "").unwrap();
+    for _ in 0..5 {
+        let tailing = Tailing::start(&connection, &topics);
+        // Not a moment later: whatever would still have to be asked for is held up.
+        while tailing.tail.health().is_err() {
+            std::hint::spin_loop();
+        }
+        kafka.proxy(0).unwrap().stall(Direction::Both);
+        let asked = produce(&producer, "pcs.replies", b"asked").await.unwrap();
+        kafka.proxy(0).unwrap().resume();
+        tailing.reaches(asked).await;
+        assert_eq!(tailing.offsets(), [asked]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_killed_and_started_again_is_read_on_without_a_gap() {
     let kafka = Kafka::start(&KafkaOptions::default()).unwrap();
     let connection = Connection::plain(&kafka.bootstrap(), "").unwrap();
