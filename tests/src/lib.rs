@@ -10,23 +10,32 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can not go on has failed")]
 
+pub mod answers;
 pub mod http;
+pub mod kafka;
 pub mod log;
 pub mod metrics;
 pub mod mount;
+pub mod process;
 pub mod record;
 pub mod rng;
 pub mod service;
 pub mod setup;
+pub mod shape;
 pub mod shim;
+pub mod stand;
+pub mod stored;
 mod wait;
 
 pub use http::{Client, Cut, Request, Response};
+pub use process::Process;
 pub use record::{KEY, Pcs, Sign};
 pub use rng::Rng;
 pub use service::Service;
 pub use setup::{Refused, Setup, flk};
-pub use wait::{DEADLINE, until, until_some};
+pub use shape::{Role, Shape};
+pub use stand::Stand;
+pub use wait::{DEADLINE, until, until_or, until_some};
 
 /// The root of the repository.
 pub fn root() -> std::path::PathBuf {

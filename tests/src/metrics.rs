@@ -20,6 +20,20 @@ impl Metrics {
         Self(lines.map(series).collect())
     }
 
+    /// What several processes count together: the sum of each series.
+    pub fn together(of_each: impl Iterator<Item = Self>) -> Self {
+        let mut sums = BTreeMap::new();
+        for (series, value) in of_each.flat_map(|metrics| metrics.0) {
+            *sums.entry(series).or_insert(0.0) += value;
+        }
+        Self(sums)
+    }
+
+    /// How many series there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// A series, named as the text has it: `name` or `name{label="value"}`.
     pub fn get(&self, series: &str) -> Option<f64> {
         self.0.get(series).copied()

@@ -1,30 +1,34 @@
-//! The real binary as a child process: started, asked, stopped and killed as an operator would.
+//! The service as child processes of the real binary: one, or one of each role. Started, asked, stopped
+//! and killed as a whole; what is done to one process alone is done to its [`Process`].
 
 use std::{
-    fs::{self, File},
+    fs,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
-    process::{Child, ExitStatus},
+    process::ExitStatus,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use flk_contract::{Tenant, partition};
+use rustix::process::Pid;
 use serde_json::Value;
 
-use crate::{Client, DEADLINE, Refused, Request, Response, Setup, flk, metrics::Metrics, until, until_some};
+use crate::{
+    Client, DEADLINE, Process, Refused, Request, Response, Setup, Shape, Stand, metrics::Metrics, shape::Role,
+    stand::PARTITIONS, until, until_some,
+};
 
 /// A service. Dropping it kills it.
 #[derive(Debug)]
 pub struct Service {
     setup: Setup,
-    child: Option<Child>,
-    addr: Option<SocketAddr>,
-    logs: PathBuf,
-    starts: usize,
+    processes: Vec<Process>,
+    stand: Option<Stand>,
 }
 
 impl Service {
-    pub(crate) fn new(setup: Setup) -> Self {
+    pub(crate) fn new(setup: Setup, stand: Option<Stand>) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let dir = std::env::var_os("FLK_TEST_LOGS").map_or_else(|| setup.temporary().join("logs"), PathBuf::from);
         fs::create_dir_all(&dir).unwrap();
@@ -35,7 +39,69 @@ impl Service {
         let thread = std::thread::current();
         let test = thread.name().unwrap_or("main").replace("::", "-");
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self { setup, child: None, addr: None, logs: dir.join(format!("{suite}-{test}-{n}")), starts: 0 }
+        let logs = dir.join(format!("{suite}-{test}-{n}"));
+        let alone = setup.members().len() == 1;
+        let named = |(n, role): (usize, &Role)| {
+            let name = if alone { role.command().to_owned() } else { format!("{}-{n}", role.command()) };
+            Process::new(&name, &logs)
+        };
+        let processes = setup.members().iter().enumerate().map(named).collect();
+        Self { setup, processes, stand }
+    }
+
+    /// The process that answers requests.
+    fn front(&self) -> &Process {
+        &self.processes[0]
+    }
+
+    /// Its `n`th process of a role.
+    ///
+    /// # Panics
+    /// Where it has not so many.
+    pub fn process(&mut self, role: Role, n: usize) -> &mut Process {
+        let index = self.index(role, n);
+        &mut self.processes[index]
+    }
+
+    fn index(&self, role: Role, n: usize) -> usize {
+        let mut of_role = self.setup.members().iter().enumerate().filter(|(_, of)| **of == role);
+        of_role.nth(n).unwrap_or_else(|| panic!("there is no {role:?} {n}")).0
+    }
+
+    /// All of its processes.
+    pub fn processes(&self) -> &[Process] {
+        &self.processes
+    }
+
+    /// Starts its `n`th process of a role, on the directory that it had, and waits until it is ready.
+    ///
+    /// # Panics
+    /// Where it does not become so.
+    pub fn start_one(&mut self, role: Role, n: usize) {
+        self.launch_one(role, n);
+        let process = self.process(role, n);
+        process.listening();
+        process.ready();
+    }
+
+    /// Starts its `n`th process of a role, and does not wait for anything.
+    ///
+    /// # Panics
+    /// Where it can not be started.
+    pub fn launch_one(&mut self, role: Role, n: usize) {
+        let index = self.index(role, n);
+        let command = self.setup.command(index, "127.0.0.1:0", self.stand.as_ref());
+        self.processes[index].launch(command);
+    }
+
+    /// The directory of its `n`th process of a role.
+    pub fn directory(&self, role: Role, n: usize) -> PathBuf {
+        self.setup.directory(self.index(role, n))
+    }
+
+    /// Where it stands; `None` for the embedded shape.
+    pub fn stand(&self) -> Option<&Stand> {
+        self.stand.as_ref()
     }
 
     /// Where it listens.
@@ -43,7 +109,7 @@ impl Service {
     /// # Panics
     /// Where it does not run.
     pub fn addr(&self) -> SocketAddr {
-        self.addr.expect("the service runs")
+        self.front().addr()
     }
 
     /// How it was set up; what is changed here holds from the next start on.
@@ -51,48 +117,50 @@ impl Service {
         &mut self.setup
     }
 
+    pub(crate) fn setup_ref(&self) -> &Setup {
+        &self.setup
+    }
+
     /// Its data directory.
+    ///
+    /// # Panics
+    /// Where the log is somewhere else.
     pub fn data(&self) -> &Path {
+        assert_eq!(self.shape(), Shape::Embedded, "only the embedded log is in a directory: run this suite embedded");
         &self.setup.dir
     }
 
-    /// Its process.
+    /// The process that answers requests.
     ///
     /// # Panics
     /// Where it does not run.
     pub fn pid(&self) -> Pid {
-        Pid::from_child(self.child.as_ref().expect("the service runs"))
+        self.front().pid()
     }
 
-    fn log_file(&self) -> PathBuf {
-        self.logs.with_extension(format!("{}.log", self.starts))
-    }
-
-    /// Everything that it has said since its last start.
+    /// Everything that its processes have said since their last start.
     ///
     /// # Panics
     /// Where that can not be read.
     pub fn said(&self) -> String {
-        let bytes = fs::read(self.log_file()).unwrap();
-        String::from_utf8_lossy(&bytes).into_owned()
+        self.processes.iter().map(Process::said).collect()
     }
 
-    /// Its log lines since its last start that are complete.
+    /// Their log lines since their last start that are complete.
     pub fn lines(&self) -> Vec<Value> {
-        self.said().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.processes.iter().flat_map(Process::lines).collect()
     }
 
-    /// Starts the process, and does not wait for anything.
+    /// Starts the processes, and does not wait for anything.
     ///
     /// # Panics
-    /// Where it can not be started.
+    /// Where one can not be started.
     pub fn launch(&mut self, listen: &str) {
-        assert!(self.child.is_none(), "it runs already");
-        self.starts += 1;
-        let log = File::create(self.log_file()).unwrap();
-        let mut command = self.setup.command(listen);
-        let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn();
-        self.child = Some(child.unwrap_or_else(|error| panic!("{}: {error}", flk().display())));
+        for (n, process) in self.processes.iter_mut().enumerate() {
+            // Who asks finds the first one there.
+            let listen = if n == 0 { listen } else { "127.0.0.1:0" };
+            process.launch(self.setup.command(n, listen, self.stand.as_ref()));
+        }
     }
 
     /// Starts it and waits until it is ready.
@@ -110,93 +178,90 @@ impl Service {
     /// # Panics
     /// Where it ends instead.
     pub fn listening(&mut self) {
-        let addr = until_some("the service listens", DEADLINE, || {
-            if let Some(status) = self.ended() {
-                panic!("the service did not start ({status}):\n{}", self.said());
-            }
-            self.lines().iter().find_map(listening_at)
-        });
-        self.addr = Some(addr);
+        self.processes.iter_mut().for_each(Process::listening);
     }
 
-    /// Waits until it is ready.
+    /// Waits until it is ready: each process says so, and what is not settled is known not to be.
     ///
     /// # Panics
     /// Where it does not become so.
     pub fn ready(&mut self) {
-        let addr = self.addr();
-        until("the service is ready", DEADLINE, || {
-            if let Some(status) = self.ended() {
-                panic!("the service ended while starting ({status}):\n{}", self.said());
+        self.processes.iter_mut().for_each(Process::ready);
+        if self.stand.is_some() {
+            let addr = self.addr();
+            for id in one_of_each_partition() {
+                until("the read side is complete", DEADLINE, || {
+                    let asked = Client::new(addr).send(&Request::get(&format!("/v1/pcs/{id}")));
+                    asked.is_ok_and(|answer| answer.status == 404)
+                });
             }
-            Client::new(addr).send(&Request::get("/readyz")).is_ok_and(|response| response.status == 200)
-        });
+        }
     }
 
-    /// The exit status, once it has ended by itself.
+    /// The exit status of the process that answers requests, once it has ended by itself.
     ///
     /// # Panics
     /// Where the system does not say.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.as_mut().and_then(|child| child.try_wait().unwrap())
+        self.processes[0].ended()
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process that answers requests has ended, and ends the others in order.
+    /// The status is the first that is no success.
     ///
     /// # Panics
-    /// Where it does not.
+    /// Where one does not end.
     pub fn wait(&mut self) -> ExitStatus {
-        let status = until_some("the service ends", DEADLINE, || self.ended());
-        self.child = None;
-        self.has_not_panicked();
-        self.addr = None;
-        status
+        let mut statuses = vec![self.processes[0].wait()];
+        for process in &mut self.processes[1..] {
+            if process.runs() {
+                statuses.push(process.terminate());
+            }
+        }
+        *statuses.iter().find(|status| !status.success()).unwrap_or(&statuses[0])
     }
 
-    /// How it refused to start.
+    /// How it refused to start: the first process that did.
     ///
     /// # Panics
     /// Where it did not refuse.
     #[track_caller]
     pub fn refusal(&mut self) -> Refused {
-        let status = until_some("the service refuses to start", DEADLINE, || {
-            let ended = self.ended();
-            assert!(
-                ended.is_some() || !self.lines().iter().any(|line| listening_at(line).is_some()),
-                "the service started:\n{}",
-                self.said()
-            );
-            ended
+        let refused = until_some("the service refuses to start", DEADLINE, || {
+            let ended = self.processes.iter_mut().find_map(|process| {
+                let status = process.ended()?;
+                Some((process, status))
+            });
+            if let Some((process, status)) = ended {
+                process.gone();
+                return Some(Refused { code: status.code(), said: process.said() });
+            }
+            let started = self.processes.iter().all(|process| process.listens_at().is_some());
+            assert!(!started, "the service started:\n{}", self.said());
+            None
         });
-        self.child = None;
-        Refused { code: status.code(), said: self.said() }
+        for process in &mut self.processes {
+            if process.runs() {
+                process.kill9();
+            }
+        }
+        refused
     }
 
-    /// Nothing that is done to it makes any part of it panic.
-    fn has_not_panicked(&self) {
-        let said = self.said();
-        let panic = said.lines().find(|line| line.contains("panicked") || line.contains(r#""message":"panic""#));
-        assert!(panic.is_none(), "a panic: {}", panic.unwrap_or_default());
-    }
-
-    /// SIGKILL, as the system's out-of-memory killer or an impatient operator would.
+    /// SIGKILL to all of it, as a machine that fails would.
     ///
     /// # Panics
     /// Where it does not run.
     pub fn kill9(&mut self) {
-        let mut child = self.child.take().expect("the service runs");
-        child.kill().unwrap();
-        child.wait().unwrap();
-        self.addr = None;
-        self.has_not_panicked();
+        self.processes.iter_mut().filter(|process| process.runs()).for_each(Process::kill9);
     }
 
-    /// SIGTERM; does not wait.
+    /// SIGTERM to the process that answers requests; does not wait.
     ///
     /// # Panics
     /// Where it does not run.
     pub fn sigterm(&self) {
-        kill_process(self.pid(), Signal::TERM).unwrap();
+        self.front().sigterm();
     }
 
     /// SIGTERM, and waits until it has ended.
@@ -258,39 +323,40 @@ impl Service {
         self.get(&format!("/v1/pcs/{pcs_id}"))
     }
 
-    /// What became of the record at an offset.
+    /// What became of the record at a place that was told.
     ///
     /// # Panics
     /// Where no answer comes.
     #[track_caller]
-    pub fn record(&self, offset: i64) -> Response {
-        self.get(&format!("/v1/records/0/{offset}"))
+    pub fn record(&self, wal: &Value) -> Response {
+        self.get(&format!("/v1/records/{}/{}", wal["partition"], wal["offset"]))
     }
 
-    /// What it counts.
+    /// What became of the record at a place.
+    ///
+    /// # Panics
+    /// Where no answer comes.
+    #[track_caller]
+    pub fn record_at(&self, partition: i32, offset: i64) -> Response {
+        self.get(&format!("/v1/records/{partition}/{offset}"))
+    }
+
+    /// What it counts: the sums over its processes that run.
     ///
     /// # Panics
     /// Where no answer comes.
     #[track_caller]
     pub fn metrics(&self) -> Metrics {
-        Metrics::parse(&self.get("/metrics").expect(200).text())
+        Metrics::together(self.processes.iter().filter(|process| process.runs()).map(Process::metrics))
     }
 }
 
-impl Drop for Service {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-            if !std::thread::panicking() {
-                self.has_not_panicked();
-            }
-        }
-    }
-}
-
-/// The address in the one line that says that the service listens.
-fn listening_at(line: &Value) -> Option<SocketAddr> {
-    let fields = if line["fields"].is_object() { &line["fields"] } else { line };
-    (fields["message"] == "listening").then(|| fields["addr"].as_str()?.parse().ok()).flatten()
+/// Ids that nobody settles, one in each partition.
+fn one_of_each_partition() -> Vec<String> {
+    let (tenant, partitions) = (Tenant::default_tenant(), NonZeroU32::new(PARTITIONS).expect("there are some"));
+    let id_in = |wanted: u32| {
+        let mut ids = (0..).map(|n: u32| format!("nobody-{n}"));
+        ids.find(|id| partition(&tenant, id, partitions) == wanted).expect("there are enough")
+    };
+    (0..PARTITIONS).map(id_in).collect()
 }

@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{KEY, Service};
+use crate::{KEY, Service, Shape, Stand, shape::Role};
 
 /// The binary under test.
 ///
@@ -37,19 +37,31 @@ pub fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
     command(args).envs(env.iter().copied()).output().unwrap()
 }
 
+/// What is said by flags, and not by the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flags {
+    All,
+    Directory,
+    None,
+}
+
 /// How the service is started.
 #[derive(Debug, Clone)]
 pub struct Setup {
+    shape: Shape,
+    members: Vec<Role>,
+    stand: Option<Stand>,
     pub(crate) dir: PathBuf,
     env: BTreeMap<String, OsString>,
     args: Vec<String>,
-    flags: bool,
+    flags: Flags,
     soft_files: Option<u64>,
     temporary: Arc<TempDir>,
 }
 
 impl Setup {
-    /// In a new data directory; the environment says nothing but the form of the log lines.
+    /// In the shape of this run and a new data directory; the environment says nothing but the form of
+    /// the log lines, and in the shapes over Kafka where the servers are.
     ///
     /// # Panics
     /// Where there is no temporary directory.
@@ -57,7 +69,18 @@ impl Setup {
         let temporary = TempDir::new().unwrap();
         let env = BTreeMap::from([("LOG_FORMAT".to_owned(), "json".into())]);
         let dir = temporary.path().join("data");
-        Self { dir, env, args: Vec::new(), flags: true, soft_files: None, temporary: Arc::new(temporary) }
+        let shape = Shape::of_this_run();
+        Self {
+            shape,
+            members: shape.roles().to_vec(),
+            stand: None,
+            dir,
+            env,
+            args: Vec::new(),
+            flags: Flags::All,
+            soft_files: None,
+            temporary: Arc::new(temporary),
+        }
     }
 
     /// With HMAC and [`KEY`], and without a limit of the rate.
@@ -73,6 +96,28 @@ impl Setup {
     /// With signing off.
     pub fn unsigned() -> Self {
         Self::bare().env("PCS_SIGN_ALG", "none").env("TOKEN_RATE", "0")
+    }
+
+    /// As processes of these roles over Kafka, whatever the shape of the run is. The first one answers
+    /// requests.
+    #[must_use]
+    pub fn roles(mut self, members: &[Role]) -> Self {
+        let together = members == [Role::Serve];
+        self.shape = if together { Shape::Kafka } else { Shape::Roles };
+        self.members = members.to_vec();
+        self
+    }
+
+    /// With these servers and topics, instead of topics of its own on the shared Kafka.
+    #[must_use]
+    pub fn on(mut self, stand: &Stand) -> Self {
+        self.stand = Some(stand.clone());
+        self
+    }
+
+    /// In which shape it will run.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// With an environment variable.
@@ -106,7 +151,14 @@ impl Setup {
     /// does.
     #[must_use]
     pub fn without_flags(mut self) -> Self {
-        self.flags = false;
+        self.flags = Flags::None;
+        self
+    }
+
+    /// Without the flag that says where to listen.
+    #[must_use]
+    pub fn without_listen_flag(mut self) -> Self {
+        self.flags = Flags::Directory;
         self
     }
 
@@ -149,9 +201,22 @@ impl Setup {
     /// # Panics
     /// Where it does not become so.
     pub fn start(self) -> Service {
-        let mut service = Service::new(self);
+        let mut service = self.prepare();
         service.start();
         service
+    }
+
+    /// A service that has not been started; where it needs topics, they are there.
+    ///
+    /// # Panics
+    /// Where they can not be made.
+    pub fn prepare(self) -> Service {
+        let stand = match (self.shape, &self.stand) {
+            (Shape::Embedded, _) => None,
+            (_, Some(stand)) => Some(stand.clone()),
+            (_, None) => Some(Stand::shared()),
+        };
+        Service::new(self, stand)
     }
 
     /// Starts a service that must refuse to start.
@@ -160,7 +225,9 @@ impl Setup {
     /// Where it starts.
     #[track_caller]
     pub fn refused(self) -> Refused {
-        let mut service = Service::new(self);
+        // What is wrong is said before anybody is asked anything.
+        let nowhere = (self.shape != Shape::Embedded).then(Stand::nowhere);
+        let mut service = Service::new(self, nowhere);
         service.launch("127.0.0.1:0");
         service.refusal()
     }
@@ -170,7 +237,13 @@ impl Setup {
         self.temporary.path()
     }
 
-    pub(crate) fn command(&self, listen: &str) -> Command {
+    /// The roles of its processes.
+    pub(crate) fn members(&self) -> &[Role] {
+        &self.members
+    }
+
+    /// The command of its `n`th process.
+    pub(crate) fn command(&self, n: usize, listen: &str, stand: Option<&Stand>) -> Command {
         let mut command = match self.soft_files {
             // exec: the process that is started is the service.
             Some(files) => {
@@ -180,13 +253,32 @@ impl Setup {
             }
             None => Command::new(flk()),
         };
-        command.env_clear().envs(&self.env).stdin(Stdio::null());
-        command.arg("serve");
-        if self.flags {
-            command.args(["--listen", listen, "--data-dir"]).arg(&self.dir);
+        let role = self.members[n];
+        command.env_clear().stdin(Stdio::null());
+        if let Some(stand) = stand {
+            // First: what a test sets holds.
+            command.envs(stand.environment()).env("FLK_INSTANCE", format!("{}-{n}", role.command()));
+        }
+        command.envs(&self.env).arg(role.command());
+        if let (Role::Serve, Some(stand)) = (role, stand) {
+            command.args(["--kafka", stand.brokers(), "--redis", stand.redis_url()]);
+        }
+        if self.flags == Flags::All {
+            command.args(["--listen", listen]);
+        }
+        if self.flags != Flags::None && role.has_directory() {
+            command.arg("--data-dir").arg(self.directory(n));
         }
         command.args(&self.args);
         command
+    }
+
+    /// The data directory of its `n`th process: one alone has it for itself.
+    pub(crate) fn directory(&self, n: usize) -> PathBuf {
+        match self.shape {
+            Shape::Embedded | Shape::Kafka => self.dir.clone(),
+            Shape::Roles => self.dir.join(n.to_string()),
+        }
     }
 }
 

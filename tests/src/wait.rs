@@ -16,6 +16,23 @@ pub fn until(claim: &str, within: Duration, mut holds: impl FnMut() -> bool) {
     until_some(claim, within, || holds().then_some(()));
 }
 
+/// Waits until `holds`, at most `within`; where it does not, says what there is `instead`.
+///
+/// # Panics
+/// With the claim and what there is instead, where it does not hold in time.
+pub fn until_or<T: std::fmt::Debug>(
+    claim: &str,
+    within: Duration,
+    mut holds: impl FnMut() -> bool,
+    instead: impl Fn() -> T,
+) {
+    let deadline = Instant::now() + within;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{claim}: not within {within:?}, but {:?}", instead());
+        std::thread::park_timeout(PAUSE);
+    }
+}
+
 /// Waits until `found` finds something, at most `within`.
 ///
 /// # Panics

@@ -42,10 +42,11 @@ fn every_counter_is_there_with_0_before_the_first_event() {
     for code in CODES {
         assert_eq!(metrics.value(&format!("flk_verdicts_total{{code=\"{code}\"}}")), 0.0, "{code}");
     }
-    for reason in ["rate", "requests", "bytes", "connections", "queue"] {
+    for reason in ["rate", "requests", "bytes", "connections"] {
         assert_eq!(metrics.value(&format!("flk_shed_total{{reason=\"{reason}\"}}")), 0.0);
     }
-    assert_eq!(metrics.sum("flk_build_info", &[]), 1.0);
+    // One of each process.
+    assert_eq!(metrics.sum("flk_build_info", &[]), service.processes().len() as f64);
 }
 
 #[test]
@@ -61,10 +62,7 @@ fn counters_move_with_what_happens() {
     let _ = service.submit("{").expect(400);
     let _ = service.get("/v1/pcs/submit").expect(405);
     let _ = service.result(good.id()).expect(200);
-    // The log lets go of a body a moment after its record is told.
-    flk_tests::until("no body is held", flk_tests::DEADLINE, || service.metrics().value("flk_bytes_in_flight") == 0.0);
-    let metrics = service.metrics();
-    for (series, expected) in [
+    let expected = [
         ("flk_ingest_total", 7.0),
         ("flk_accepted", 1.0),
         ("flk_dedup_hits", 2.0),
@@ -79,9 +77,15 @@ fn counters_move_with_what_happens() {
         (r#"flk_outcomes_total{state="refused"}"#, 3.0),
         ("flk_log_append_seconds_count", 7.0),
         ("flk_requests_in_flight", 0.0),
-    ] {
-        assert_eq!(metrics.value(series), expected, "{series}");
-    }
+        ("flk_bytes_in_flight", 0.0),
+    ];
+    // The log lets go of a body, and a role counts, a moment after the record is told.
+    let differ = || {
+        let metrics = service.metrics();
+        expected.map(|(series, expected)| (series, expected, metrics.value(series))).into_iter().find(|of| of.1 != of.2)
+    };
+    flk_tests::until_or("every counter says what happened", flk_tests::DEADLINE, || differ().is_none(), differ);
+    let metrics = service.metrics();
     let submit = r#"route="/v1/pcs/submit""#;
     for (code, expected) in [(200, 3.0), (202, 2.0), (400, 1.0), (401, 1.0), (405, 1.0)] {
         let code = format!("code=\"{code}\"");
@@ -90,11 +94,7 @@ fn counters_move_with_what_happens() {
     assert_eq!(metrics.sum("http_request_duration_seconds_count", &[submit]), 8.0);
     assert_eq!(metrics.sum("http_requests_total", &[r#"route="/v1/pcs/{pcs_id}""#, r#"code="200""#]), 1.0);
     assert!(metrics.sum("dedup_operation_duration_seconds_count", &[]) > 0.0);
-    assert!(metrics.value("flk_log_fsync_seconds_count") > 0.0);
     assert!(metrics.value("process_resident_memory_bytes") > 0.0);
-    for gauge in ["flk_disk_used_bytes", "flk_disk_free_bytes"] {
-        flk_tests::until(gauge, flk_tests::DEADLINE, || service.metrics().value(gauge) > 0.0);
-    }
 }
 
 #[test]
@@ -121,10 +121,7 @@ fn with_a_user_set_metrics_are_for_who_knows_the_password() {
 #[test]
 fn what_clients_send_does_not_grow_the_number_of_series() {
     let service = Setup::unsigned().start();
-    let series = |service: &Service| service.metrics().of("", &[]).count() + count(service);
-    fn count(service: &Service) -> usize {
-        service.get("/metrics").expect(200).text().lines().filter(|line| !line.starts_with('#')).count()
-    }
+    let series = |service: &Service| service.metrics().count();
     let mut client = service.client();
     let mut submit = |tenant: String| {
         let _ = client.call(&Request::submit(Pcs::unique()).header("X-Tenant-Id", &tenant)).expect(200);

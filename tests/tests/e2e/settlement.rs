@@ -1,8 +1,8 @@
 //! Contract sections 4 and 5: first write wins, and only an accepted record with a derived id.
 
-use std::sync::Barrier;
+use std::{collections::HashSet, sync::Barrier};
 
-use flk_tests::{Pcs, Request, Response, Setup, record::USUAL, root};
+use flk_tests::{DEADLINE, Pcs, Request, Response, Setup, record::USUAL, root, until, until_or};
 use serde_json::{Map, Value};
 
 /// The part of an answer that is the same for everybody while it stands.
@@ -55,7 +55,10 @@ fn a_settled_answer_has_every_field_of_the_contract() {
     assert_eq!((&answer["regime"], &answer["recomputed_budget"]), (&"mixed".into(), &0.334.into()));
     assert_eq!(answer["origin"], answer["wal"], "the first record settles, so that its own place is the origin");
     let origin = &answer["origin"];
-    assert_eq!((&origin["topic"], &origin["partition"], &origin["offset"]), (&"pcs.raw".into(), &0.into(), &1.into()));
+    // Over Kafka a topic's name may have a prefix.
+    assert!(origin["topic"].as_str().unwrap().ends_with("pcs.raw"), "{origin}");
+    assert!(origin["log"].as_str().is_some_and(|log| !log.is_empty()), "{origin}");
+    assert!(origin["partition"].as_u64().is_some() && origin["offset"].as_u64().is_some(), "{origin}");
     let time = origin["appended_at"].as_str().unwrap();
     assert!(time.len() == 24 && time.ends_with('Z') && time.as_bytes()[19] == b'.', "{time}");
     assert_eq!(origin.as_object().unwrap().len(), 5, "{origin}");
@@ -89,10 +92,11 @@ fn records_of_distinct_ids_each_settle_their_own() {
     let service = Setup::hmac().start();
     let records: Vec<Pcs> = (0..20).map(|_| Pcs::fresh()).collect();
     let mut client = service.client();
-    for (n, pcs) in records.iter().enumerate() {
+    let mut places = HashSet::new();
+    for pcs in &records {
         let answer = client.call(&Request::submit(pcs)).expect(200);
         assert_eq!((answer.field("pcs_id"), answer.field("duplicate")), (pcs.id().into(), false.into()));
-        assert_eq!(answer.field("wal")["offset"], n as i64 + 1);
+        assert!(places.insert(answer.field("wal").to_string()), "a place is one record's: {answer}");
     }
     for pcs in &records {
         assert_eq!(service.result(pcs.id()).expect(200).field("pcs_id"), pcs.id());
@@ -108,18 +112,20 @@ fn a_conflict_is_told_the_stored_result_and_both_records_are_the_evidence() {
     assert_eq!((other.field("duplicate"), other.field("conflict")), (true.into(), true.into()));
     assert_eq!(result(&other), result(&first));
 
-    let offset = |answer: &Response| answer.field("wal")["offset"].as_i64().unwrap();
-    let settled = service.record(offset(&first)).expect(200).json();
+    let settled = service.record(&first.field("wal")).expect(200).json();
     assert_eq!((&settled["state"], &settled["code"]), (&"settled".into(), &"ok".into()), "{settled}");
-    let conflict = service.record(offset(&other)).expect(200).json();
+    let conflict = service.record(&other.field("wal")).expect(200).json();
     assert_eq!((&conflict["state"], &conflict["code"]), (&"conflict".into(), &"conflict".into()), "{conflict}");
     assert_eq!(conflict["result"], Value::Object(result(&first)));
     // Both contents and both places are kept.
-    let stored = flk_tests::log::record(service.data(), offset(&other)).decision.unwrap();
-    let content = stored.verdict.facts.unwrap().content_sha256.to_string();
-    assert_ne!(first.field("content_sha256"), content);
-    assert_eq!(stored.settled_by, Some(offset(&first)));
-    assert_eq!(service.metrics().value("flk_conflicts_total"), 1.0);
+    let evidence = service.evidence(&other.field("wal"));
+    assert_ne!(first.field("content_sha256"), evidence.content_sha256);
+    let origin = first.field("origin");
+    assert_eq!(
+        (origin["partition"].clone(), origin["offset"].clone()),
+        (evidence.standing.partition.into(), evidence.standing.offset.into())
+    );
+    until("it is counted", DEADLINE, || service.metrics().value("flk_conflicts_total") == 1.0);
     assert_eq!(Value::Object(result(&service.result(pcs.id()).expect(200))), Value::Object(result(&first)));
 }
 
@@ -152,10 +158,10 @@ fn a_hundred_concurrent_first_submissions_of_one_id_have_one_winner() {
         assert_eq!(result(answer), result(winner), "everybody is told the same");
         assert_eq!(answer.field("conflict"), is_one != winner_is_one, "{answer}");
     }
-    let metrics = service.metrics();
-    assert_eq!(metrics.value("flk_accepted"), 1.0);
-    assert_eq!(metrics.value("flk_dedup_hits"), CLIENTS as f64 - 1.0);
-    assert_eq!(metrics.value("flk_conflicts_total"), CLIENTS as f64 / 2.0);
+    let count = |series: &str| service.metrics().value(series);
+    let counted = || ["flk_accepted", "flk_dedup_hits", "flk_conflicts_total"].map(count);
+    let expected = [1.0, CLIENTS as f64 - 1.0, CLIENTS as f64 / 2.0];
+    until_or("all are counted", DEADLINE, || counted() == expected, counted);
 }
 
 #[test]

@@ -17,8 +17,7 @@ fn takes_nothing(service: &Service, pcs: &Pcs) {
     let answer = service.submit(pcs).expect(401);
     assert_eq!(answer.code(), "bad_signature");
     assert!(answer.header("www-authenticate").is_some(), "{answer}");
-    let offset = answer.field("wal")["offset"].as_i64().unwrap();
-    let record = service.record(offset).expect(200).json();
+    let record = service.record(&answer.field("wal")).expect(200).json();
     assert_eq!((&record["state"], &record["code"]), (&"refused".into(), &"bad_signature".into()), "{record}");
     assert_eq!(record["result"], Value::Null);
     let _ = service.result(pcs.id()).expect(404);

@@ -76,13 +76,13 @@ fn what_is_older_than_the_retention_goes_and_its_offsets_never_come_again() {
     // A clock that is ahead removes nothing by itself: the log's own time has to come there.
     clock.say(&format!("={}", BASE + 17 * DAY));
     service.kill9_and_restart();
-    let _ = service.record(1).expect(200);
+    let _ = service.record_at(0, 1).expect(200);
     let kept = Pcs::fresh();
     assert_eq!(service.submit(&kept).expect(200).field("wal")["offset"], 6);
     service.kill9_and_restart();
-    until("the old records are gone", DEADLINE, || service.record(5).status == 404);
-    assert_eq!(service.record(1).expect(404).code(), "no_such_record");
-    let _ = service.record(6).expect(200);
+    until("the old records are gone", DEADLINE, || service.record_at(0, 5).status == 404);
+    assert_eq!(service.record_at(0, 1).expect(404).code(), "no_such_record");
+    let _ = service.record_at(0, 6).expect(200);
     let again = service.submit(old[0].clone().retry()).expect(200);
     assert_eq!((&again.field("wal")["offset"], again.field("duplicate")), (&7.into(), false.into()), "{again}");
     // Also where nothing is left of the index, which remembered more.

@@ -149,7 +149,7 @@ fn after_an_orderly_end_the_log_is_one_file_that_any_tool_can_read() {
     let mut service = Setup::hmac().start();
     let _ = service.submit(Pcs::fresh()).expect(200);
     // Also where it was read from meanwhile.
-    let _ = service.record(1).expect(200);
+    let _ = service.record_at(0, 1).expect(200);
     assert_eq!(service.terminate().code(), Some(0));
     let mut files: Vec<String> = std::fs::read_dir(service.data())
         .unwrap()
