@@ -7,6 +7,8 @@
 //! record came into the log (its origin), where it came to be settled (its offset), and when.
 
 mod fold;
+#[cfg(feature = "kafka")]
+pub mod role;
 mod settlement;
 
 pub use fold::Fold;
