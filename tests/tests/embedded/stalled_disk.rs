@@ -55,6 +55,7 @@ fn over_the_bytes_in_flight_a_submission_is_503_whatever_its_length_is_said_to_b
         let _ = held.join().unwrap().expect(200);
     });
     assert_eq!(service.metrics().value(r#"flk_shed_total{reason="bytes"}"#), 2.0);
+    until("no body is held", DEADLINE, || service.metrics().value("flk_bytes_in_flight") == 0.0);
     let _ = service.call(&large(1024)).expect(200);
 }
 
