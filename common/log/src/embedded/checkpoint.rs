@@ -140,6 +140,28 @@ struct Moved {
     left: i64,
 }
 
+/// Moves what a process before this one left. That may have ended after a sync that failed: what it
+/// had written may be read, and not be on the disk, and a power loss would take what is committed
+/// behind it, too. Moving writes it anew. Best effort: a full disk has no room for it, and is no
+/// reason not to start.
+pub(super) fn move_what_was_left(conn: &Connection) {
+    if let Err(error) = checkpoint(conn) {
+        tracing::warn!(%error, "what is in the log's write-ahead file can not be moved into the log; trying again with the next records");
+    }
+}
+
+/// Moves everything, for whoever goes on only then: what is in the write-ahead file may not be on the
+/// disk. Waits for readers, but not for long.
+pub(super) fn move_all(conn: &Connection) -> Result<(), String> {
+    let told = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    match told.map_err(|error| error.to_string())? {
+        false => Ok(()),
+        true => Err("somebody reads an earlier state of the log, or moves its write-ahead file, which has to be \
+                     moved whole after a sync that failed; end what reads the log's file for so long"
+            .into()),
+    }
+}
+
 /// Moves what no reader needs any more, and waits for nobody.
 fn checkpoint(conn: &Connection) -> rusqlite::Result<Moved> {
     let mut checkpoint = conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?;
@@ -147,4 +169,47 @@ fn checkpoint(conn: &Connection) -> rusqlite::Result<Moved> {
         let (pages, moved): (i64, i64) = (row.get(1)?, row.get(2)?);
         Ok(Moved { pages, left: pages - moved })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_has_been_moved_only_when_no_reader_keeps_any_of_it_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.db");
+        let (writer, reader) = (schema::open_to_append(&path).unwrap(), schema::open_to_read(&path).unwrap());
+        writer.busy_timeout(core::time::Duration::ZERO).unwrap();
+        let write = || writer.execute("INSERT INTO meta VALUES (hex(randomblob(8)), '')", []).unwrap();
+        write();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM meta").unwrap();
+        write();
+        let told = move_all(&writer).unwrap_err();
+        assert!(told.contains("reads an earlier state"), "{told}");
+        assert!(checkpoint(&writer).unwrap().left > 0);
+        reader.execute_batch("COMMIT").unwrap();
+        assert_eq!(move_all(&writer), Ok(()));
+        assert_eq!(checkpoint(&writer).unwrap().pages, 0);
+    }
+
+    #[test]
+    fn whoever_finds_another_at_it_has_moved_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.db");
+        let mut checkpointer = Checkpointer::start(&path).unwrap();
+        let writer = schema::open_to_append(&path).unwrap();
+        let moving = checkpointer.moving.clone();
+        let turn = moving.lock().unwrap();
+        writer.execute("INSERT INTO meta VALUES ('a', '')", []).unwrap();
+        checkpointer.nearly.store(true, Ordering::Relaxed);
+        // Nobody waits for the other below the most that the file may take.
+        checkpointer.committed(&writer, 1);
+        assert_eq!((checkpointer.since_anew, checkpointer.nearly.load(Ordering::Relaxed)), (1, true));
+        drop(turn);
+        checkpointer.committed(&writer, 1);
+        assert_eq!((checkpointer.since_anew, checkpointer.nearly.load(Ordering::Relaxed)), (0, false));
+        let moved = checkpoint(&writer).unwrap();
+        assert!(moved.pages > 0 && moved.left == 0, "all of it has been moved");
+    }
 }

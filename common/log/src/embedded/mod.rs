@@ -146,6 +146,7 @@ impl EmbeddedLog {
         let conn = schema::open_to_append(&path)?;
         let id = schema::log_id(&conn, &path)?;
         let end = schema::check_tail(&conn, &path)?;
+        checkpoint::move_what_was_left(&conn);
         let decide = decide(&id, end.next)?;
         let (queue, items) = flume::bounded(options.queue.max(1));
         let state = Arc::new(Mutex::new(State::Restoring));

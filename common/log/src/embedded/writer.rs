@@ -355,8 +355,7 @@ impl<D: Decide> Writer<D> {
             // Everything that is in the file is brought to the disk once more: after a failed fsync
             // the system may have dropped what it had not written. Only then: it takes as much space
             // as has not been moved yet, which a disk that was just full may not have.
-            let moved = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-            moved.map_err(|error| error.to_string())?;
+            checkpoint::move_all(&conn)?;
             self.unsynced = false;
         }
         self.end = End { next: end.next, time: end.time.max(self.end.time) };
