@@ -5,6 +5,7 @@
 //! knows no settings, signals or HTTP.
 
 mod judging;
+mod redrive;
 mod sending;
 mod watch;
 
@@ -25,13 +26,16 @@ use flk_log::{
 };
 use flk_service::health::Check;
 use flume::{Receiver, Sender};
-use tokio::sync::Semaphore;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-pub use self::watch::{Unwatched, Watch};
 use self::{
     judging::Court,
     sending::{Sending, ToDo},
+};
+pub use self::{
+    redrive::{Redrive, RedriveError},
+    watch::{Unwatched, Watch},
 };
 use crate::Verifier;
 
@@ -40,8 +44,13 @@ pub const GROUP: &str = "flk-verifier";
 
 /// Most records that are judged in one go: a thread is woken for each.
 const BATCH: usize = 128;
-/// How often those without a log time look whether their topic is as it has to be.
-const TIMELESS: Duration = Duration::from_millis(250);
+/// How often it is looked, before anything is read, whether the topics are as they have to be.
+const TOPICS: Duration = Duration::from_millis(20);
+/// How long the last answers may take on their way, when the role ends.
+const REPLIES: Duration = Duration::from_secs(1);
+/// What the process ends with where the role has lost a part of itself.
+const PANICKED: &str = "a part of the verifier has panicked (the log says where); it goes on where it was when it is \
+                        started again";
 /// How often it is looked whether all is done, when the role ends.
 const ENDING: Duration = Duration::from_millis(5);
 /// How long nothing comes before the lag is zero.
@@ -162,38 +171,50 @@ impl VerifierRole {
     }
 
     /// Judges until `draining` is cancelled; then takes nothing more, finishes what it has, commits it and
-    /// leaves. To be run once.
+    /// leaves. To be run once. Dropped meanwhile, it leaves at once, and whoever goes on does the rest.
     ///
     /// # Errors
     /// In a sentence: the process ends with it.
     pub async fn run(&self, draining: CancellationToken) -> Result<(), String> {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Work { consumer, to_do }) = work else { return Err("the role has run already".into()) };
-        let tasks = TaskTracker::new();
+        let sending = &self.sending;
+        let _ends = Ends(sending.clone());
         let (timeless, without_time) = flume::unbounded();
-        let beside = [
-            tokio::spawn(self.sending.clone().send_again(to_do.again)),
-            tokio::spawn(self.sending.clone().reply(to_do.replies)),
-            tokio::spawn(refuse_timeless(self.sending.clone(), without_time)),
-        ];
+        let ending = CancellationToken::new();
+        // What belongs to the role ends with it, however it ends.
+        let mut beside = JoinSet::new();
+        for (topic, retries) in to_do.again {
+            beside.spawn(sending.clone().send_again(topic, retries));
+        }
+        beside.spawn(sending.clone().refuse_timeless(without_time));
+        let mut replying = JoinSet::new();
+        replying.spawn(sending.clone().reply(to_do.replies, ending.clone()));
         let ended = tokio::select! {
             biased;
-            why = self.sending.producer.failed() => Err(why.to_string()),
+            why = sending.producer.failed() => Err(why.to_string()),
             why = consumer.failed() => Err(why.to_string()),
-            read = self.read(consumer.events(), &tasks, &timeless, &draining) => read,
+            _ = beside.join_next() => Err(PANICKED.into()),
+            _ = replying.join_next() => Err(PANICKED.into()),
+            read = self.read(consumer.events(), &timeless, &draining) => read,
         };
-        tasks.close();
-        let flushed = self.sending.producer.flush(self.finish).await;
-        if !flushed || self.sending.known.control.held().records > 0 {
+        if let Err(why) = ended {
+            // What is done is committed on the way; nothing is waited for.
+            drop(consumer);
+            return Err(why);
+        }
+        if sending.known.control.held().records > 0 {
             tracing::warn!("some records were not done in time; they are judged again by whoever goes on");
         }
-        self.sending.end();
-        beside.iter().for_each(tokio::task::JoinHandle::abort);
-        let closed = consumer.close(self.finish).await;
-        match ended {
-            Ok(()) if closed => Ok(()),
-            Ok(()) => Err("the group did not take what is done in time; it is done again by whoever goes on".into()),
-            Err(why) => Err(why),
+        beside.abort_all();
+        ending.cancel();
+        // Answers only: all else was acknowledged, or is done again.
+        let _ = tokio::time::timeout(REPLIES, replying.join_next()).await;
+        sending.producer.flush(REPLIES).await;
+        if consumer.close(self.finish).await {
+            Ok(())
+        } else {
+            Err("the group did not take what is done in time; it is done again by whoever goes on".into())
         }
     }
 
@@ -201,31 +222,46 @@ impl VerifierRole {
     async fn read(
         &self,
         events: &Receiver<Event>,
-        tasks: &TaskTracker,
         timeless: &Sender<Record>,
         draining: &CancellationToken,
     ) -> Result<(), String> {
         let control = &self.sending.known.control;
-        let threads = Arc::new(Semaphore::new(self.threads));
+        // Where the count of partitions is another one, an id would have two winners.
+        while let Err(why) = self.sending.topics.health() {
+            tracing::debug!(why = &*why, "nothing is read before the topics are as they have to be");
+            tokio::select! {
+                biased;
+                () = draining.cancelled() => return Ok(()),
+                () = tokio::time::sleep(TOPICS) => {}
+            }
+        }
+        let mut judging = JoinSet::new();
         let mut batch = Vec::new();
         let mut until = None;
         loop {
             let wait = if until.is_some() { ENDING } else { IDLE };
+            let room = judging.len() < self.threads;
             tokio::select! {
                 biased;
                 () = draining.cancelled(), if until.is_none() => {
                     control.take_no_more();
                     until = Some(Instant::now() + self.finish);
                 }
-                came = tokio::time::timeout(wait, events.recv_async()) => match came {
+                // Its records would never be done, and hold up all that come after them.
+                Some(Err(_)) = judging.join_next(), if !judging.is_empty() => return Err(PANICKED.into()),
+                came = tokio::time::timeout(wait, events.recv_async()), if room => match came {
                     Ok(Ok(event)) => self.take(event, &mut batch, timeless),
                     Ok(Err(_)) => return Err("the consumer has ended".into()),
                     Err(_) => self.idle(),
                 },
+                () = tokio::time::sleep(ENDING), if until.is_some() => {}
             }
             // What was delivered before is still in the queue.
             if until.is_some_and(|until| control.held().records == 0 || Instant::now() > until) {
                 return Ok(());
+            }
+            if !room {
+                continue;
             }
             while batch.len() < BATCH
                 && let Ok(event) = events.try_recv()
@@ -235,20 +271,9 @@ impl VerifierRole {
             if batch.is_empty() {
                 continue;
             }
-            let Ok(thread) = threads.clone().acquire_owned().await else {
-                return Err("no thread to judge on".into());
-            };
             self.lag(&batch);
             let (records, sending, now) = (core::mem::take(&mut batch), self.sending.clone(), self.clock.now());
-            tasks.spawn_blocking(move || {
-                let since = Instant::now();
-                for (record, at) in records {
-                    let judged = sending.court.judge(record, at);
-                    sending.judged(judged.code, since, between(at, now));
-                    sending.send(Arc::new(judged));
-                }
-                drop(thread);
-            });
+            judging.spawn_blocking(move || sending.judge(records, now));
         }
     }
 
@@ -296,24 +321,12 @@ impl VerifierRole {
     }
 }
 
-/// Records without a log time wait until their topics are as they have to be: before that, whatever comes
-/// would be refused. Then nothing is left but to refuse them.
-async fn refuse_timeless(sending: Arc<Sending>, records: Receiver<Record>) {
-    while let Ok(first) = records.recv_async().await {
-        while sending.topics.health().is_err() {
-            tokio::time::sleep(TIMELESS).await;
-        }
-        let mut batch = vec![first];
-        batch.extend(records.drain());
-        let this = sending.clone();
-        let sent = tokio::task::spawn_blocking(move || {
-            for record in batch {
-                let judged = this.court.refuse_timeless(record);
-                this.judged(judged.code, Instant::now(), Duration::ZERO);
-                this.send(Arc::new(judged));
-            }
-        });
-        let _ = sent.await;
+/// Nothing waits for room any more once the role has ended.
+struct Ends(Arc<Sending>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -80,7 +80,7 @@ pub use connection::{Connection, Invalid, Settings};
 pub use consumer::{Assigned, Budget, Consumer, ConsumerOptions, Control, Event, Record};
 pub use log::{KafkaLog, LogOptions};
 pub use producer::{Delivery, NotQueued, Outgoing, Placed, ProduceError, Producer, ProducerOptions};
-pub use scan::{Scan, Scanned};
+pub use scan::{Scan, Scanned, offset_at};
 pub use tail::{Tail, TailOptions, TailRecord, Tailed};
 pub use topics::{Applied, Difference, TopicSpec, Topics};
 pub use watch::TopicsWatch;

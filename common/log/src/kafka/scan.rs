@@ -132,6 +132,26 @@ impl Scan {
     }
 }
 
+/// The first offset of a partition whose record has that time or a later one; the partition's end where
+/// there is none. Blocks: for threads that may.
+///
+/// # Errors
+/// Where the settings make no client, or no broker answers in time.
+pub fn offset_at(connection: &Connection, topic: &Arc<str>, partition: i32, time: LogTime) -> Result<i64, AskError> {
+    let mut config = connection.config();
+    config.set("group.id", connection.group("flk-reader")).set_log_level(RDKafkaLogLevel::Emerg);
+    let client: BaseConsumer<Asking> = config.create_with_context(Asking).map_err(|error| AskError::of(&error))?;
+    let of = |error: KafkaError| AskError::of(&error);
+    let mut place = TopicPartitionList::new();
+    // Asked by time, the time is where an offset would be.
+    place.add_partition_offset(topic, partition, Offset::Offset(time.millis().max(0))).map_err(of)?;
+    let found = client.offsets_for_times(place, ASK).map_err(of)?;
+    match found.find_partition(topic, partition).map(|found| found.offset()) {
+        Some(Offset::Offset(offset)) => Ok(offset),
+        _ => Ok(client.fetch_watermarks(topic, partition, ASK).map_err(of)?.1),
+    }
+}
+
 fn is_gone(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(error.rdkafka_error_code(), Some(Code::AutoOffsetReset | Code::OffsetOutOfRange))
