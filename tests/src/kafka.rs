@@ -9,6 +9,8 @@ use std::{
 use flk_log::topic::Topic;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
     message::{Header, Headers as _, OwnedHeaders, OwnedMessage},
@@ -153,6 +155,28 @@ pub fn cluster_id(stand: &Stand) -> String {
     reader(stand).client().fetch_cluster_id(DEADLINE).expect("a cluster has an id")
 }
 
+/// Removes what the groups of this service have committed, and the groups with it. Nobody may be a member.
+///
+/// # Panics
+/// Where they can not be removed.
+pub fn delete_groups(stand: &Stand) {
+    let admin: AdminClient<DefaultClientContext> = client(stand).create().unwrap();
+    let groups = || {
+        let list = admin.inner().fetch_group_list(None, DEADLINE).unwrap();
+        let ours = list.groups().iter().map(|group| group.name().to_owned());
+        ours.filter(|name| name.starts_with(stand.prefix())).collect::<Vec<String>>()
+    };
+    assert!(!groups().is_empty(), "there are groups that have committed something");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    crate::until("the groups are gone", DEADLINE, || {
+        let names = groups();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        // One whose members have only just left may not be empty yet: it is tried again.
+        let deleted = runtime.block_on(admin.delete_groups(&names, &AdminOptions::new()));
+        names.is_empty() || deleted.is_ok_and(|each| each.iter().all(Result::is_ok))
+    });
+}
+
 /// A producer like any other's: straight to pcs.raw.
 pub struct Producer {
     producer: BaseProducer,
@@ -180,6 +204,15 @@ impl Producer {
     /// Where it is refused.
     pub fn send(&self, value: &[u8]) {
         self.send_with(value, &[]);
+    }
+
+    /// Hands a record without any value over: what removes a key, in a topic that is compacted.
+    ///
+    /// # Panics
+    /// Where it is refused.
+    pub fn send_nothing(&self) {
+        let record = BaseRecord::<(), [u8]>::to(&self.topic);
+        self.producer.send(record).unwrap_or_else(|(error, _)| panic!("{}: {error}", self.topic));
     }
 
     /// Hands a record over, with headers.

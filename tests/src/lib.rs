@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can not go on has failed")]
 
 pub mod answers;
+pub mod audit;
 pub mod http;
 pub mod kafka;
 pub mod log;
@@ -25,6 +26,7 @@ pub mod shape;
 pub mod shim;
 pub mod stand;
 pub mod stored;
+pub mod traffic;
 mod wait;
 
 pub use http::{Client, Cut, Request, Response};
@@ -35,6 +37,7 @@ pub use service::Service;
 pub use setup::{Refused, Setup, flk};
 pub use shape::{Role, Shape};
 pub use stand::Stand;
+pub use traffic::Traffic;
 pub use wait::{DEADLINE, until, until_or, until_some};
 
 /// The root of the repository.

@@ -1,10 +1,13 @@
 //! Records of every kind: good ones with ids of their own, signed in any form, and what can be
 //! wrong with them.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    num::NonZeroU32,
+    sync::atomic::{AtomicI64, Ordering},
+};
 
 use flk_contract::{
-    Digest, Form, Record, pcs_id,
+    Digest, Form, Record, Tenant, partition, pcs_id,
     signature::{self, HmacForm, Signed},
 };
 use serde_json::{Map, Value, json};
@@ -76,6 +79,20 @@ impl Pcs {
     pub fn unique() -> Self {
         static EPOCH: AtomicI64 = AtomicI64::new(0);
         Self::new("tests", EPOCH.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A good record whose id is its own and falls into that partition of so many, signed in the usual way.
+    ///
+    /// # Panics
+    /// Where there are no partitions.
+    pub fn in_partition(wanted: u32, partitions: u32) -> Self {
+        let (tenant, partitions) = (Tenant::default_tenant(), NonZeroU32::new(partitions).unwrap());
+        loop {
+            let pcs = Self::unique();
+            if partition(&tenant, pcs.id(), partitions) == wanted {
+                return pcs.signed(USUAL);
+            }
+        }
     }
 
     /// A good record with an id of its own, signed in the usual way.

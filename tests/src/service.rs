@@ -188,13 +188,21 @@ impl Service {
     pub fn ready(&mut self) {
         self.processes.iter_mut().for_each(Process::ready);
         if self.stand.is_some() {
-            let addr = self.addr();
-            for id in one_of_each_partition() {
-                until("the read side is complete", DEADLINE, || {
-                    let asked = Client::new(addr).send(&Request::get(&format!("/v1/pcs/{id}")));
-                    asked.is_ok_and(|answer| answer.status == 404)
-                });
-            }
+            self.read_side_is_complete();
+        }
+    }
+
+    /// Waits until each partition's part of the read side is complete, as whoever asks for an id sees it.
+    ///
+    /// # Panics
+    /// Where it does not become so.
+    pub fn read_side_is_complete(&self) {
+        let addr = self.addr();
+        for id in one_of_each_partition() {
+            until("the read side is complete", DEADLINE, || {
+                let asked = Client::new(addr).send(&Request::get(&format!("/v1/pcs/{id}")));
+                asked.is_ok_and(|answer| answer.status == 404)
+            });
         }
     }
 

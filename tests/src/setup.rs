@@ -257,7 +257,7 @@ impl Setup {
         command.env_clear().stdin(Stdio::null());
         if let Some(stand) = stand {
             // First: what a test sets holds.
-            command.envs(stand.environment()).env("FLK_INSTANCE", format!("{}-{n}", role.command()));
+            command.envs(stand.environment()).env("FLK_INSTANCE_ID", format!("{}-{n}", role.command()));
         }
         command.envs(&self.env).arg(role.command());
         if let (Role::Serve, Some(stand)) = (role, stand) {

@@ -78,7 +78,6 @@ impl Stand {
             ("KAFKA_REPLIES_PARTITIONS", number(REPLIES_PARTITIONS)),
             ("KAFKA_REPLICATION", number(1)),
             ("KAFKA_MIN_INSYNC", number(1)),
-            ("DEDUP_BACKEND", OsString::from("redis")),
             ("REDIS_ADDR", OsString::from(&self.redis_url)),
         ]
         .into_iter()
