@@ -89,6 +89,14 @@ impl Audit {
         // In the order against the stream: whatever a topic has, those before it have as well.
         let [results, refused, verified, raw] =
             [Topic::Results, Topic::Refused, Topic::Verified, Topic::Raw].map(|topic| kafka::read(stand, topic));
+        Self::over(raw, verified, refused, results)
+    }
+
+    /// Of what was read from the topics, each partition in order.
+    ///
+    /// # Panics
+    /// Where a value is not what its topic's schema says.
+    pub fn over(raw: Vec<Consumed>, verified: Vec<Consumed>, refused: Vec<Consumed>, results: Vec<Consumed>) -> Self {
         let mut audit = Self::default();
         let results = audit.keyed("pcs.results", results);
         let verified = audit.keyed("pcs.verified", verified);
