@@ -1,7 +1,7 @@
 //! From a record of pcs.raw to what is produced for it. Pure: no client, no clock.
 
 use core::num::NonZeroU32;
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use flk_contract::{Code, LogId, LogTime, Origin, Position, Settled, Verdict, partition, wire::State};
 use flk_log::{
@@ -58,42 +58,37 @@ pub(super) enum Out {
 }
 
 impl Court {
-    /// Judges a record that has a log time.
+    /// Judges a record that has a log time. Never unwinds.
     pub(super) fn judge(&self, record: Record, at: LogTime) -> Judged {
-        let verdict = self.verifier.judge(&record.value, at, record.headers.tenant.as_deref());
-        let origin = self.origin(&record, at);
-        let from = Delivered::of(&record);
-        match self.verified(&verdict, &origin) {
-            Some(out) => Judged { from, code: verdict.code, headers: record.headers, out },
-            None => self.refuse(from, verdict, origin, Some(&record.value), record.headers),
-        }
+        let (code, out) = self.or_internal(&record, at, || {
+            let verdict = self.verifier.judge(&record.value, at, record.headers.tenant.as_deref());
+            let origin = self.origin(&record, at);
+            match self.verified(&verdict, &origin) {
+                Some(out) => (verdict.code, out),
+                None => self.refused(verdict, &origin, Some(&record.value), record.headers.reply),
+            }
+        });
+        Judged { from: Delivered::of(&record), code, headers: record.headers, out }
     }
 
     /// Refuses a record that has no log time, and so can not be judged: not ever, because the time of a
     /// record that is there does not change. It was appended while the topic was not as it has to be.
     pub(super) fn refuse_timeless(&self, record: Record) -> Judged {
-        let reason = "the record came while its topic kept the times of producers, so that it has no log time to be \
-                      judged at; send it again";
-        let verdict = Verdict { reason: reason.to_owned(), ..Verdict::internal() };
-        let (from, origin) = (Delivered::of(&record), self.origin(&record, LogTime::from_millis(0)));
-        self.refuse(from, verdict, origin, Some(&record.value), record.headers)
+        let never = LogTime::from_millis(0);
+        let (code, out) = self.or_internal(&record, never, || {
+            let reason = "the record came while its topic kept the times of producers, so that it has no log time to \
+                          be judged at; send it again";
+            let verdict = Verdict { reason: reason.to_owned(), ..Verdict::internal() };
+            self.refused(verdict, &self.origin(&record, never), Some(&record.value), record.headers.reply)
+        });
+        Judged { from: Delivered::of(&record), code, headers: record.headers, out }
     }
 
-    /// What is produced instead of something that Kafka does not take.
-    pub(super) fn refuse_instead(&self, judged: &Judged, why: &str) -> Judged {
-        let nothing = || Out::Nothing(why.to_owned());
-        let Judged { from, headers, .. } = judged;
-        let out = match &judged.out {
-            Out::Verified { value, .. } => match Verified::decode(None, value) {
-                Ok(Verified { settled }) => {
-                    let origin = settled.origin;
-                    return self.refuse(*from, Verdict::internal(), origin, None, headers.clone());
-                }
-                Err(_) => nothing(),
-            },
-            Out::Refused { .. } | Out::Nothing(_) => nothing(),
-        };
-        Judged { from: *from, code: Code::Internal, headers: headers.clone(), out }
+    /// What a record comes to, also where finding out panics: nobody can buy a crash loop with one record.
+    fn or_internal(&self, record: &Record, at: LogTime, make: impl FnOnce() -> (Code, Out)) -> (Code, Out) {
+        let internal = || self.refused(Verdict::internal(), &self.origin(record, at), None, record.headers.reply);
+        let nothing = || (Code::Internal, Out::Nothing("to say that it is refused panicked".to_owned()));
+        caught(make).or_else(|| caught(internal)).unwrap_or_else(nothing)
     }
 
     fn verified(&self, verdict: &Verdict, origin: &Origin) -> Option<Out> {
@@ -104,29 +99,25 @@ impl Court {
         Some(Out::Verified { partition: i32::try_from(partition).ok()?, key: topic::key(facts), value })
     }
 
-    fn refuse(
-        &self,
-        from: Delivered,
-        verdict: Verdict,
-        origin: Origin,
-        body: Option<&[u8]>,
-        headers: Headers,
-    ) -> Judged {
+    fn refused(&self, verdict: Verdict, origin: &Origin, body: Option<&[u8]>, to: Option<ReplyTo>) -> (Code, Out) {
         // What settles and can not be written is a fault of ours.
         let verdict = if verdict.candidate().is_some() { Verdict::internal() } else { verdict };
         let code = verdict.code;
         let decided = Decided { verdict, state: State::Refused, code, standing: None };
-        let value = Refused::of(&decided, &origin, body).map(|refused| refused.encode());
-        let out = match value {
+        let why = match Refused::of(&decided, origin, body).map(|refused| refused.encode()) {
             Some(Ok(value)) => {
-                let reply = headers.reply.filter(|to| self.is_there(*to));
-                let reply = reply.and_then(|to| Some((to.partition, Reply::encode(&decided, &origin, to.id).ok()?)));
-                Out::Refused { value, reply }
+                let reply = to.filter(|to| self.is_there(*to));
+                let reply = reply.and_then(|to| Some((to.partition, Reply::encode(&decided, origin, to.id).ok()?)));
+                return (code, Out::Refused { value, reply });
             }
-            Some(Err(error)) => Out::Nothing(error.to_string()),
-            None => Out::Nothing("it was not refused".to_owned()),
+            Some(Err(error)) => error.to_string(),
+            None => "it was not refused".to_owned(),
         };
-        Judged { from, code, headers, out }
+        // What has no facts is bounded by what is written here.
+        if decided.verdict.facts.is_some() {
+            return self.refused(Verdict::internal(), origin, None, to);
+        }
+        (code, Out::Nothing(why))
     }
 
     /// Anybody may have written the header: a partition that is not there would be produced to for ever.
@@ -141,8 +132,13 @@ impl Court {
     }
 }
 
+fn caught<T>(make: impl FnOnce() -> T) -> Option<T> {
+    // The record is the only thing that was being worked on; nothing of what was made of it is kept.
+    std::panic::catch_unwind(AssertUnwindSafe(make)).ok()
+}
+
 impl Delivered {
-    fn of(record: &Record) -> Self {
+    pub(super) fn of(record: &Record) -> Self {
         Self { partition: record.partition, generation: record.generation, offset: record.offset }
     }
 }
@@ -157,3 +153,6 @@ impl Judged {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -198,20 +198,20 @@ impl VerifierRole {
             _ = replying.join_next() => Err(PANICKED.into()),
             read = self.read(consumer.events(), &timeless, &draining) => read,
         };
-        if let Err(why) = ended {
-            // What is done is committed on the way; nothing is waited for.
-            drop(consumer);
-            return Err(why);
-        }
-        if sending.known.control.held().records > 0 {
-            tracing::warn!("some records were not done in time; they are judged again by whoever goes on");
-        }
         beside.abort_all();
-        ending.cancel();
-        // Answers only: all else was acknowledged, or is done again.
-        let _ = tokio::time::timeout(REPLIES, replying.join_next()).await;
-        sending.producer.flush(REPLIES).await;
-        if consumer.close(self.finish).await {
+        if ended.is_ok() {
+            if sending.known.control.held().records > 0 {
+                tracing::warn!("some records were not done in time; they are judged again by whoever goes on");
+            }
+            // Answers only: all else was acknowledged, or is done again.
+            ending.cancel();
+            let _ = tokio::time::timeout(REPLIES, replying.join_next()).await;
+            sending.producer.flush(REPLIES).await;
+        }
+        sending.end();
+        let closed = consumer.close(self.finish).await;
+        ended?;
+        if closed {
             Ok(())
         } else {
             Err("the group did not take what is done in time; it is done again by whoever goes on".into())
@@ -247,8 +247,10 @@ impl VerifierRole {
                     control.take_no_more();
                     until = Some(Instant::now() + self.finish);
                 }
-                // Its records would never be done, and hold up all that come after them.
-                Some(Err(_)) = judging.join_next(), if !judging.is_empty() => return Err(PANICKED.into()),
+                // Records of one that panicked would never be done, and hold up all that come after them.
+                judged = judging.join_next(), if !judging.is_empty() => if judged.is_some_and(|judged| judged.is_err()) {
+                    return Err(PANICKED.into());
+                },
                 came = tokio::time::timeout(wait, events.recv_async()), if room => match came {
                     Ok(Ok(event)) => self.take(event, &mut batch, timeless),
                     Ok(Err(_)) => return Err("the consumer has ended".into()),

@@ -2,23 +2,26 @@
 //!
 //! To produce a record twice is harmless: it has the same origin, and what settles by its first copy is
 //! settled the same by its second. So whatever is not acknowledged is produced again, and a record of
-//! pcs.raw is done when what was made of it is safe.
+//! pcs.raw is done when what was made of it is safe. Nothing is ever refused because Kafka does not take
+//! it: all that goes out is bounded, so that a topic is what has to be mended.
 
 use core::{sync::atomic::AtomicBool, time::Duration};
 use std::{
+    collections::HashSet,
     sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
-use flk_contract::Code;
+use flk_contract::{Code, LogTime};
 use flk_log::{
-    kafka::{Control, NotQueued, Outgoing, Placed, ProduceError, Producer, TopicsWatch},
+    kafka::{Control, NotQueued, Outgoing, Placed, ProduceError, Producer, Record, TopicsWatch},
     topic::{Headers, Topic, TopicNames},
 };
 use flume::{Receiver, Sender};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    judging::{Court, Judged, Out},
+    judging::{Court, Delivered, Judged, Out},
     watch::Watch,
 };
 
@@ -26,7 +29,8 @@ use super::{
 const FULL: Duration = Duration::from_millis(2);
 /// First and longest pause before what was not acknowledged is produced again.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
+/// How often those without a log time look whether their topic is as it has to be.
+const TIMELESS: Duration = Duration::from_millis(250);
 /// Most answers that wait to be produced; others are lost, and made up for by reading back.
 const REPLIES: usize = 4096;
 
@@ -46,18 +50,31 @@ pub(super) struct Sending {
 pub(super) struct Known {
     pub(super) control: Control,
     pub(super) watch: Arc<dyn Watch>,
-    /// What was not acknowledged. As many as the member's budget lets be delivered and not done.
-    again: Sender<Arc<Judged>>,
+    verified: Lane,
+    refused: Lane,
     /// What is to be answered.
     replies: Sender<Arc<Judged>>,
+}
+
+/// What goes to one topic: one that takes nothing holds up nothing of the other.
+struct Lane {
+    /// What was not acknowledged. As many as the member's budget lets be delivered and not done.
+    again: Sender<Arc<Judged>>,
     /// Something was acknowledged since the last pause.
     acknowledged: AtomicBool,
 }
 
 /// What the tasks beside have to do.
 pub(super) struct ToDo {
-    pub(super) again: Receiver<Arc<Judged>>,
+    pub(super) again: [(Topic, Receiver<Arc<Judged>>); 2],
     pub(super) replies: Receiver<Arc<Judged>>,
+}
+
+impl Lane {
+    fn new() -> (Self, Receiver<Arc<Judged>>) {
+        let (again, retries) = flume::unbounded();
+        (Self { again, acknowledged: AtomicBool::new(false) }, retries)
+    }
 }
 
 impl Sending {
@@ -69,11 +86,12 @@ impl Sending {
         topics: TopicsWatch,
         watch: Arc<dyn Watch>,
     ) -> (Arc<Self>, ToDo) {
-        let (again, retries) = flume::unbounded();
+        let ((verified, verified_again), (refused, refused_again)) = (Lane::new(), Lane::new());
         let (replies, answers) = flume::bounded(REPLIES);
-        let known = Arc::new(Known { control, watch, again, replies, acknowledged: AtomicBool::new(false) });
+        let known = Arc::new(Known { control, watch, verified, refused, replies });
         let sending = Self { court, names, producer, topics, known, ended: AtomicBool::new(false) };
-        (Arc::new(sending), ToDo { again: retries, replies: answers })
+        let again = [(Topic::Verified, verified_again), (Topic::Refused, refused_again)];
+        (Arc::new(sending), ToDo { again, replies: answers })
     }
 
     /// Stops waiting for room.
@@ -85,24 +103,29 @@ impl Sending {
         self.ended.load(Ordering::Relaxed)
     }
 
+    /// What the member still has, by the assignments that it has it by: whoever has the rest now does it.
+    pub(super) fn ours(&self) -> impl Fn(Delivered) -> bool + use<> {
+        let assigned: HashSet<_> = self.known.control.assigned().into_iter().collect();
+        move |from| assigned.contains(&(from.partition, from.generation))
+    }
+
     /// Produces one record; waits for room, so not to be called where nothing may wait.
-    pub(super) fn send(self: &Arc<Self>, judged: Arc<Judged>) {
-        let mut judged = judged;
+    pub(super) fn send(&self, judged: &Arc<Judged>) {
+        let Some(topic) = judged.topic() else {
+            if let Out::Nothing(why) = &judged.out {
+                tracing::error!(from = ?judged.from, why, "a record is passed over: nothing can be said of it");
+            }
+            return self.known.done(judged);
+        };
         loop {
-            let Some(topic) = judged.topic() else {
-                if let Out::Nothing(why) = &judged.out {
-                    let from = judged.from;
-                    tracing::error!(?from, why, "a record is passed over: nothing can be said of it");
-                }
-                return self.known.done(&judged);
-            };
-            match self.try_send(topic, &judged) {
+            match self.try_send(topic, judged) {
                 Ok(()) => return,
-                Err(NotQueued::Full) if self.is_ended() => return,
+                Err(NotQueued::Full) if self.is_ended() || !self.ours()(judged.from) => return,
                 Err(NotQueued::Full) => std::thread::sleep(FULL),
+                // The topic, or its partition, is not there: readiness says so, and it is tried again.
                 Err(NotQueued::Refused(why)) => {
-                    tracing::error!(from = ?judged.from, why = &*why, "what was made of a record can not be produced");
-                    judged = Arc::new(self.court.refuse_instead(&judged, &why));
+                    tracing::debug!(%topic, why = &*why, "a record is not taken, and is produced again");
+                    return self.known.not_acknowledged(topic, judged.clone());
                 }
                 // Whoever watches the producer ends the process.
                 Err(NotQueued::Failed(_)) => return,
@@ -110,7 +133,7 @@ impl Sending {
         }
     }
 
-    fn try_send(self: &Arc<Self>, topic: Topic, judged: &Arc<Judged>) -> Result<(), NotQueued> {
+    fn try_send(&self, topic: Topic, judged: &Arc<Judged>) -> Result<(), NotQueued> {
         let (partition, key, value) = match &judged.out {
             Out::Verified { partition, key, value } => (Some(*partition), Some(key.as_bytes()), value),
             Out::Refused { value, .. } => (None, None, value),
@@ -123,11 +146,18 @@ impl Sending {
         self.producer.produce_with(record, headers.iter().map(|(name, value)| (*name, value)), outcome)
     }
 
-    /// Answers whoever waits, once: an answer that is lost is made up for by reading back.
-    pub(super) async fn reply(self: Arc<Self>, replies: Receiver<Arc<Judged>>) {
+    /// Answers whoever waits, once: an answer that is lost is made up for by reading back. Told to end, it
+    /// answers those that it has been given.
+    pub(super) async fn reply(self: Arc<Self>, replies: Receiver<Arc<Judged>>, ending: CancellationToken) {
         let headers = Headers::default();
         let headers = headers.encode(Topic::Replies);
-        while let Ok(judged) = replies.recv_async().await {
+        loop {
+            let judged = tokio::select! {
+                biased;
+                judged = replies.recv_async() => judged,
+                () = ending.cancelled() => return,
+            };
+            let Ok(judged) = judged else { return };
             let Out::Refused { reply: Some((partition, value)), .. } = &judged.out else { continue };
             let topic = self.names.of(Topic::Replies);
             let record = Outgoing { topic, partition: Some(*partition), key: None, value };
@@ -138,59 +168,97 @@ impl Sending {
         }
     }
 
-    /// Whether the member still has the partition by the assignment that delivered the record.
-    fn is_ours(&self, judged: &Judged) -> bool {
-        self.known.control.assigned().contains(&(judged.from.partition, judged.from.generation))
-    }
-
-    /// Produces again what was not acknowledged, ever more slowly until something is.
-    pub(super) async fn send_again(self: Arc<Self>, retries: Receiver<Arc<Judged>>) {
+    /// Produces again what a topic did not acknowledge, ever more slowly until it acknowledges something.
+    pub(super) async fn send_again(self: Arc<Self>, topic: Topic, retries: Receiver<Arc<Judged>>) {
         let mut pause = AGAIN.0;
         while let Ok(first) = retries.recv_async().await {
-            if self.known.acknowledged.swap(false, Ordering::Relaxed) {
+            if self.known.lane(topic).acknowledged.swap(false, Ordering::Relaxed) {
                 pause = AGAIN.0;
             }
             tokio::time::sleep(jittered(pause)).await;
             pause = (pause * 2).min(AGAIN.1);
             let mut batch = vec![first];
             batch.extend(retries.drain());
+            let ours = self.ours();
+            batch.retain(|judged| ours(judged.from));
             let this = self.clone();
+            let sent = tokio::task::spawn_blocking(move || batch.iter().for_each(|judged| this.send(judged)));
+            if sent.await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Records without a log time wait until their topics are as they have to be: before that, whatever
+    /// comes would be refused. Then nothing is left but to refuse them.
+    pub(super) async fn refuse_timeless(self: Arc<Self>, records: Receiver<Record>) {
+        let mut waiting = Vec::new();
+        loop {
+            if waiting.is_empty() {
+                let Ok(first) = records.recv_async().await else { return };
+                waiting.push(first);
+            }
+            waiting.extend(records.drain());
+            let ours = self.ours();
+            waiting.retain(|record| ours(Delivered::of(record)));
+            if self.topics.health().is_err() {
+                tokio::time::sleep(TIMELESS).await;
+                continue;
+            }
+            let (this, batch) = (self.clone(), core::mem::take(&mut waiting));
             let sent = tokio::task::spawn_blocking(move || {
-                for judged in batch {
-                    // Whoever has the partition now does it.
-                    if this.is_ours(&judged) {
-                        this.send(judged);
-                    }
+                for record in batch {
+                    let since = Instant::now();
+                    let judged = this.court.refuse_timeless(record);
+                    this.judged(judged.code, since, Duration::ZERO);
+                    this.send(&Arc::new(judged));
                 }
             });
-            let _ = sent.await;
+            if sent.await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Judges records and produces what they come to; waits for room.
+    pub(super) fn judge(&self, records: Vec<(Record, LogTime)>, now: LogTime) {
+        let (since, ours) = (Instant::now(), self.ours());
+        for (record, at) in records.into_iter().filter(|(record, _)| ours(Delivered::of(record))) {
+            let judged = self.court.judge(record, at);
+            self.judged(judged.code, since, super::between(at, now));
+            self.send(&Arc::new(judged));
         }
     }
 
     /// How a judged record is counted.
-    pub(super) fn judged(&self, code: Code, since: Instant, waited: Duration) {
+    fn judged(&self, code: Code, since: Instant, waited: Duration) {
         self.known.watch.on_judged(code, waited + since.elapsed());
     }
 }
 
 impl Known {
-    /// Waits for nothing.
+    /// What was made of a record was acknowledged, or not. Waits for nothing.
     fn told(&self, topic: Topic, judged: Arc<Judged>, outcome: Result<Placed, ProduceError>) {
-        match outcome {
-            Ok(_) => {
-                self.acknowledged.store(true, Ordering::Relaxed);
-                self.watch.on_produced(topic);
-                self.done(&judged);
-                if matches!(judged.out, Out::Refused { reply: Some(_), .. }) {
-                    let _ = self.replies.try_send(judged);
-                }
-            }
-            Err(_) => {
-                self.watch.on_retry(topic);
-                // Nobody takes it where the role has ended: it is judged again by whoever goes on.
-                let _ = self.again.send(judged);
-            }
+        if outcome.is_err() {
+            return self.not_acknowledged(topic, judged);
         }
+        self.lane(topic).acknowledged.store(true, Ordering::Relaxed);
+        self.watch.on_produced(topic);
+        // First: where all is done, all that is to be answered has been handed on.
+        if matches!(judged.out, Out::Refused { reply: Some(_), .. }) {
+            let _ = self.replies.try_send(judged.clone());
+        }
+        self.done(&judged);
+    }
+
+    fn not_acknowledged(&self, topic: Topic, judged: Arc<Judged>) {
+        self.watch.on_retry(topic);
+        // Nobody takes it where the role has ended: it is judged again by whoever goes on.
+        let _ = self.lane(topic).again.send(judged);
+    }
+
+    fn lane(&self, topic: Topic) -> &Lane {
+        if topic == Topic::Verified { &self.verified } else { &self.refused }
     }
 
     fn done(&self, judged: &Judged) {
