@@ -149,6 +149,9 @@ impl Pipeline for Embedded {
         if self.log.is_restoring() {
             return Err(Away::Incomplete("the index of ids is being restored from the log".into()));
         }
+        // Looked at before and after: what is restored meanwhile may have been lacking, and what fails
+        // meanwhile may lack.
+        let lacked = self.index.is_incomplete();
         let (index, tenant, pcs_id) = (self.index.clone(), tenant.clone(), pcs_id.to_owned());
         let found = tokio::task::spawn_blocking(move || index.get(&tenant, &pcs_id)).await;
         let found = found
@@ -157,7 +160,7 @@ impl Pipeline for Embedded {
             .map(|entry| entry.settled);
         // What stands can not be replaced; what is not there, or has expired, may have been.
         let stands = found.as_ref().is_some_and(|found| stands(found.origin.appended_at, self.clock.now()));
-        if !stands && self.index.is_incomplete() {
+        if !stands && (lacked || self.index.is_incomplete()) {
             return Err(Away::Incomplete("the index of ids lacks what the log has settled last".into()));
         }
         Ok(found)

@@ -35,6 +35,8 @@ pub struct Trailing<I: Mend> {
 struct Shared<I> {
     index: I,
     metrics: Arc<Metrics>,
+    /// How long one waits for what is applied, at the most.
+    wait: Duration,
     /// Held while something is applied or the index is mended: what was taken out of `ahead` before
     /// it was mended must not be applied after.
     applying: Mutex<()>,
@@ -57,6 +59,8 @@ struct Ahead {
     next: i64,
     /// Why nothing more is applied. What is here stays here, to be found, until it is mended.
     failed: Option<ResultsError>,
+    /// Something that was settled is neither here nor in the index, and has to be restored.
+    behind: bool,
     ended: bool,
 }
 
@@ -114,17 +118,23 @@ impl<I: Mend> Trailing<I> {
     /// # Errors
     /// Where the system gives no thread.
     pub fn start(index: I, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+        Self::start_waiting(index, metrics, WAIT_MAX)
+    }
+
+    fn start_waiting(index: I, metrics: Arc<Metrics>, wait: Duration) -> std::io::Result<Self> {
         let ahead = Ahead {
             steps: VecDeque::new(),
             results: 0,
             lowest: i64::MAX,
             next: index.next(),
             failed: None,
+            behind: false,
             ended: false,
         };
         let shared = Arc::new(Shared {
             index,
             metrics,
+            wait,
             applying: Mutex::new(()),
             ahead: Mutex::new(ahead),
             handed_in: Condvar::new(),
@@ -144,19 +154,35 @@ impl<I: Mend> Trailing<I> {
 
     /// Waits until all that was handed in by now has been applied, or can not be.
     fn settle(&self) -> Result<(), ResultsError> {
-        let busy = |ahead: &mut Ahead| ahead.results > 0 && ahead.failed.is_none();
-        let waited = self.shared.applied.wait_timeout_while(self.shared.ahead(), WAIT_MAX, busy);
-        match &waited.unwrap_or_else(PoisonError::into_inner).0.failed {
-            Some(error) => Err(error.clone()),
-            None => Ok(()),
+        self.wait_while(|ahead| ahead.results > 0).map(drop)
+    }
+
+    /// Waits for what is applied, but not for ever, and not where nothing is.
+    fn wait_while(&self, busy: impl Fn(&Ahead) -> bool) -> Result<MutexGuard<'_, Ahead>, ResultsError> {
+        let (shared, busy) = (&self.shared, |ahead: &mut Ahead| busy(ahead) && ahead.failed.is_none());
+        let waited = shared.applied.wait_timeout_while(shared.ahead(), shared.wait, busy);
+        let (mut ahead, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = &ahead.failed {
+            return Err(error.clone());
         }
+        if waited.timed_out() && busy(&mut ahead) {
+            return Err(ResultsError::Unavailable(format!("it was not written within {:?}", shared.wait)));
+        }
+        Ok(ahead)
     }
 }
 
 impl Trailing<LiveIndex> {
     /// Whether what it does not have may have been settled all the same.
     pub fn is_incomplete(&self) -> bool {
-        self.shared.ahead().failed.is_some() || self.shared.index.is_incomplete()
+        self.lacks() || self.shared.index.is_incomplete()
+    }
+}
+
+impl<I: Mend> Trailing<I> {
+    fn lacks(&self) -> bool {
+        let ahead = self.shared.ahead();
+        ahead.failed.is_some() || ahead.behind
     }
 }
 
@@ -246,15 +272,9 @@ impl<I: Mend> Index for Trailing<I> {
     }
 
     fn apply(&self, entries: &[Entry], next: i64) -> Result<(), ResultsError> {
-        let full = |ahead: &mut Ahead| ahead.results >= RESULTS_MAX && ahead.failed.is_none();
-        let waited = self.shared.applied.wait_timeout_while(self.shared.ahead(), WAIT_MAX, full);
-        let (mut ahead, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        if let Some(error) = &ahead.failed {
-            return Err(error.clone());
-        }
-        if waited.timed_out() {
-            return Err(ResultsError::Unavailable(format!("nothing was written for {} s", WAIT_MAX.as_secs())));
-        }
+        // What is not taken here has been settled all the same.
+        let room = self.wait_while(|ahead| ahead.results >= RESULTS_MAX);
+        let mut ahead = room.inspect_err(|_| self.shared.ahead().behind = true)?;
         if next < ahead.next {
             return Err(ResultsError::Refused(format!("it ends at {}, and is to end at {next}", ahead.next)));
         }
@@ -292,7 +312,7 @@ impl<I: Mend> Mend for Trailing<I> {
         assert!(!ahead.ended, "the writer of the index has panicked");
         ahead.clear();
         ahead.next = self.shared.index.next();
-        ahead.failed = None;
+        (ahead.failed, ahead.behind) = (None, true);
         Ok(true)
     }
 
@@ -301,180 +321,10 @@ impl<I: Mend> Mend for Trailing<I> {
     }
 
     fn restored(&self) {
+        self.shared.ahead().behind = false;
         self.shared.index.restored();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use flk_results::{
-        MemoryIndex, Place,
-        conformance::{Fixture, Kept, entry, place},
-        index_conformance,
-    };
-
-    use super::*;
-
-    /// An index in memory whose writes wait for a gate.
-    struct Gated {
-        index: MemoryIndex,
-        gate: Arc<Mutex<()>>,
-        panics: bool,
-    }
-
-    impl Index for Gated {
-        fn get(&self, tenant: &Tenant, pcs_id: &str) -> Result<Option<Entry>, ResultsError> {
-            self.index.get(tenant, pcs_id)
-        }
-
-        fn next(&self) -> i64 {
-            self.index.next()
-        }
-
-        fn apply(&self, entries: &[Entry], next: i64) -> Result<(), ResultsError> {
-            assert!(!self.panics, "as asked");
-            let _gate = self.gate.lock().unwrap();
-            self.index.apply(entries, next)
-        }
-
-        fn entries(&self, from: i64, limit: usize) -> Result<Vec<Entry>, ResultsError> {
-            self.index.entries(from, limit)
-        }
-
-        fn forget_before(&self, offset: i64, limit: usize) -> Result<usize, ResultsError> {
-            self.index.forget_before(offset, limit)
-        }
-    }
-
-    impl Mend for Gated {}
-
-    fn gated(panics: bool) -> (Arc<Mutex<()>>, Trailing<Gated>) {
-        let gate = Arc::new(Mutex::new(()));
-        let index = Gated { index: MemoryIndex::new(place()), gate: gate.clone(), panics };
-        (gate, Trailing::start(index, Metrics::new()).unwrap())
-    }
-
-    fn results(ids: core::ops::Range<u64>) -> Vec<Entry> {
-        ids.map(|id| entry(&place(), "default", id, id as i64)).collect()
-    }
-
-    fn knows(index: &impl Index, id: u64) -> bool {
-        let wanted = entry(&place(), "default", id, id as i64);
-        let facts = &wanted.settled.facts;
-        index.get(&facts.tenant, &facts.pcs_id).unwrap() == Some(wanted)
-    }
-
-    struct InMemory;
-
-    impl Fixture for InMemory {
-        type Index = Trailing<MemoryIndex>;
-
-        fn open(&self, place: &Place) -> Result<Self::Index, String> {
-            Trailing::start(MemoryIndex::new(place.clone()), Metrics::new()).map_err(|error| error.to_string())
-        }
-
-        fn close(&self) -> Kept {
-            Kept::No
-        }
-    }
-
-    // All but that what does not belong is refused at once: here it is refused when it is applied.
-    index_conformance!(trailing, InMemory;
-        an_index_that_is_new_knows_nothing
-        what_is_applied_is_found_as_it_was
-        of_two_results_for_an_id_the_last_applied_stands
-        the_end_moves_without_results_too
-        applying_again_changes_nothing
-        forgetting_goes_in_order_and_in_steps
-        a_successor_is_not_forgotten
-        tenants_are_apart
-        entries_are_read_in_the_order_of_their_offsets
-        readers_see_whole_batches
-    );
-
-    #[test]
-    fn nobody_waits_for_what_is_on_its_way_and_it_is_found_all_the_same() {
-        let (gate, index) = gated(false);
-        let held = gate.lock().unwrap();
-        index.apply(&results(1..3), 3).unwrap();
-        index.apply(&results(3..9), 9).unwrap();
-        assert_eq!(index.next(), 9);
-        assert!((1..9).all(|id| knows(&index, id)) && !knows(&index, 9));
-        assert_eq!(index.shared.index.next(), 0, "nothing has been applied");
-        drop(held);
-        index.settle().unwrap();
-        assert_eq!(index.shared.index.next(), 9);
-        assert!((1..9).all(|id| knows(&index.shared.index, id)));
-        assert!(index.shared.ahead().steps.is_empty(), "what was applied is not kept twice");
-    }
-
-    #[test]
-    fn of_two_that_are_on_their_way_the_last_is_found_whatever_step_they_are_in() {
-        let (gate, index) = gated(false);
-        let held = gate.lock().unwrap();
-        let of = |offset: i64| entry(&place(), "default", 1, offset);
-        let found = || index.get(&Tenant::default_tenant(), &flk_results::conformance::id_text(1)).unwrap().unwrap();
-        let many = 3 * STEP as i64;
-        for offset in 0..many {
-            index.apply(&[of(offset)], offset + 1).unwrap();
-            if offset % 500 == 0 {
-                assert_eq!(found(), of(offset));
-            }
-        }
-        assert!((3..=4).contains(&index.shared.ahead().steps.len()), "small batches are put together");
-        drop(held);
-        index.settle().unwrap();
-        assert_eq!((found(), index.entries(0, 9).unwrap()), (of(many - 1), vec![of(many - 1)]));
-    }
-
-    #[test]
-    fn what_was_handed_in_is_applied_before_the_end() {
-        let (_gate, index) = gated(false);
-        index.apply(&results(1..100), 100).unwrap();
-        let shared = index.shared.clone();
-        drop(index);
-        assert_eq!(shared.index.next(), 100);
-    }
-
-    #[test]
-    fn after_a_failure_nothing_more_is_taken_and_nothing_is_forgotten_until_it_is_mended() {
-        let (_gate, index) = gated(false);
-        index.apply(&results(1..3), 3).unwrap();
-        index.settle().unwrap();
-        index.shared.index.index.fail_next(1, ResultsError::Unavailable("the disk is full".into()));
-        index.apply(&results(3..5), 5).unwrap();
-        assert!(index.settle().is_err());
-        assert!(index.has_failed());
-        assert!(index.apply(&results(5..7), 7).is_err());
-        assert!(knows(&index, 3) && knows(&index, 4), "what was taken is still found");
-        assert_eq!(index.mend(7), Ok(true));
-        assert_eq!((index.next(), index.has_failed()), (3, false), "it goes on from where the index ends");
-        index.apply(&results(3..7), 7).unwrap();
-        index.settle().unwrap();
-        assert!((1..7).all(|id| knows(&index.shared.index, id)));
-    }
-
-    #[test]
-    fn whoever_hands_in_more_than_may_be_on_its_way_waits_for_room() {
-        let (gate, index) = gated(false);
-        let most = RESULTS_MAX as u64;
-        std::thread::scope(|scope| {
-            let held = gate.lock().unwrap();
-            index.apply(&results(1..most + 1), most as i64 + 1).unwrap();
-            let more = scope.spawn(|| index.apply(&results(most + 1..most + 2), most as i64 + 2));
-            assert!(!more.is_finished() && index.next() == most as i64 + 1);
-            drop(held);
-            more.join().unwrap().unwrap();
-        });
-        assert_eq!(index.next(), most as i64 + 2);
-    }
-
-    #[test]
-    fn a_panic_of_its_writer_is_told_and_cannot_be_mended() {
-        let (_gate, index) = gated(true);
-        index.apply(&results(1..2), 2).unwrap();
-        assert!(index.settle().is_err());
-        let mended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| index.mend(2)));
-        assert!(mended.is_err(), "whoever owns it ends, and the process with it");
-    }
-}
+mod tests;
