@@ -2,7 +2,8 @@
 //! clients is in here.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -147,12 +148,15 @@ pub fn read_at(stand: &Stand, topic: Topic, partition: i32, offset: i64) -> Cons
     found
 }
 
-/// The log's id: the cluster's.
+/// The log's id: the cluster's. Asked for once, since the client takes a second for it.
 ///
 /// # Panics
 /// Where the cluster does not say.
 pub fn cluster_id(stand: &Stand) -> String {
-    reader(stand).client().fetch_cluster_id(DEADLINE).expect("a cluster has an id")
+    static KNOWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let ask = || reader(stand).client().fetch_cluster_id(DEADLINE).expect("a cluster has an id");
+    known.entry(stand.brokers().to_owned()).or_insert_with(ask).clone()
 }
 
 /// Removes what the groups of this service have committed, and the groups with it. Nobody may be a member.
