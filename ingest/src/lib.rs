@@ -31,4 +31,4 @@ pub use auth::MetricsAuth;
 pub use limits::Limits;
 pub use pipeline::{Away, Pipeline, Submission};
 pub use route::Route;
-pub use server::{Drained, serve};
+pub use server::{Drained, Stop, serve};

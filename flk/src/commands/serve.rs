@@ -78,7 +78,7 @@ async fn until_stopped(
     let auth = auth.map_or_else(MetricsAuth::open, |auth| MetricsAuth::basic(&auth.user, auth.password.expose()));
     let router = flk_ingest::app(embedded.clone(), metrics.clone(), limits, auth);
     let mut tasks = Supervisor::new(lifecycle.clone(), settings.deadlines);
-    let http = flk_ingest::serve(listener, router, metrics.clone(), limits, lifecycle.draining().clone());
+    let http = flk_ingest::serve(listener, router, metrics.clone(), limits, lifecycle.clone());
     tasks.spawn("http", Until::Drained, async move {
         match http.await.dropped {
             0 => Ok(()),

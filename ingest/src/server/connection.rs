@@ -40,7 +40,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) struct End {
     /// Requests are still answered; every answer is the last of its connection, and says so, so
     /// that no client sends its next request into a connection that is about to be closed.
-    pub(super) last_call: CancellationToken,
+    pub(super) last_answers: CancellationToken,
     /// The request in flight is answered, and nothing after it.
     pub(super) closing: CancellationToken,
 }
@@ -54,7 +54,7 @@ pub(super) fn serve(
     write_stall: Duration,
     end: End,
 ) -> impl Future<Output = ()> + Send + use<> {
-    let End { last_call, closing } = end;
+    let End { last_answers, closing } = end;
     let in_flight = Arc::new(AtomicUsize::new(0));
     let requests = in_flight.clone();
     let stop = closing.clone();
@@ -62,12 +62,12 @@ pub(super) fn serve(
         // A router is always ready, and a clone of it is a counter.
         let (mut router, request_in_flight) = (router.clone(), InFlight::new(&requests));
         let request = request.map(|body| Arriving { body, closing: stop.clone(), given_up: None });
-        let last_call = last_call.clone();
+        let last_answers = last_answers.clone();
         async move {
             let mut answer = router.call(request).await;
             drop(request_in_flight);
             if let Ok(answer) = &mut answer
-                && last_call.is_cancelled()
+                && last_answers.is_cancelled()
             {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     /// Two requests written at once, served by one connection; everything that is answered.
-    async fn answered(last_call: CancellationToken, closing: CancellationToken) -> String {
+    async fn answered(last_answers: CancellationToken, closing: CancellationToken) -> String {
         const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: flk\r\n\r\n";
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -184,7 +184,7 @@ mod tests {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(Duration::from_millis(100));
         let router = Router::new().route("/", get(|| async { "OK" }));
-        let served = serve(stream, &http, router, Duration::from_secs(9), End { last_call, closing });
+        let served = serve(stream, &http, router, Duration::from_secs(9), End { last_answers, closing });
         let mut answers = String::new();
         let both = async { tokio::join!(served, client.read_to_string(&mut answers)).1 };
         timeout(Duration::from_secs(20), both).await.unwrap().unwrap();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_call_answers_one_request_and_says_that_it_is_the_last() {
+    async fn the_last_answer_of_a_connection_says_that_it_is_and_nothing_is_answered_after_it() {
         let usual = answered(CancellationToken::new(), CancellationToken::new()).await;
         assert_eq!((usual.matches("200 OK").count(), usual.contains("connection")), (2, false), "{usual}");
         let last = answered(cancelled(), CancellationToken::new()).await;

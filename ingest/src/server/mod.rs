@@ -12,7 +12,10 @@ use core::{pin::pin, time::Duration};
 use std::sync::Arc;
 
 use axum::Router;
-use flk_service::metrics::{Metrics, Shed};
+use flk_service::{
+    lifecycle::Lifecycle,
+    metrics::{Metrics, Shed},
+};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use tokio::{
@@ -44,6 +47,28 @@ pub struct Drained {
     pub dropped: usize,
 }
 
+/// How a server hears that it is to stop.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// Every answer is now the last of its connection: clients ask elsewhere from then on, if there
+    /// is an elsewhere. Requests and connections are taken all the same.
+    answers: CancellationToken,
+    /// The last call begins.
+    call: CancellationToken,
+}
+
+impl From<Lifecycle> for Stop {
+    fn from(lifecycle: Lifecycle) -> Self {
+        Self { answers: lifecycle.not_ready().clone(), call: lifecycle.draining().clone() }
+    }
+}
+
+impl From<CancellationToken> for Stop {
+    fn from(stop: CancellationToken) -> Self {
+        Self { answers: stop.clone(), call: stop }
+    }
+}
+
 /// Serves until `stop`, and then until requests in flight are answered, at most `limits.drain`.
 /// Dropping the future drops every connection.
 pub async fn serve(
@@ -51,7 +76,7 @@ pub async fn serve(
     router: Router,
     metrics: Arc<Metrics>,
     limits: Limits,
-    stop: CancellationToken,
+    stop: impl Into<Stop>,
 ) -> Drained {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -66,7 +91,7 @@ pub async fn serve(
         connections: JoinSet::new(),
         turned_away: JoinSet::new(),
         sorry: Refusal::new(Kind::TooManyConnections).raw_response().into(),
-        stop,
+        stop: stop.into(),
         closing: CancellationToken::new(),
     };
     server.accept(listener).await;
@@ -81,8 +106,7 @@ struct Server {
     connections: JoinSet<()>,
     turned_away: JoinSet<()>,
     sorry: Arc<[u8]>,
-    /// Cancelled when the last call begins: every answer is now the last of its connection.
-    stop: CancellationToken,
+    stop: Stop,
     /// Cancelled after the last call: connections end when their request in flight is answered.
     closing: CancellationToken,
 }
@@ -92,7 +116,7 @@ impl Server {
     /// reaped before new ones are accepted, so that the cap counts what is open.
     async fn accept(&mut self, listener: TcpListener) {
         let mut listener = accept::Listener::new(listener);
-        let stop = self.stop.clone();
+        let stop = self.stop.call.clone();
         let mut over = pin!(async {
             stop.cancelled().await;
             sleep(LAST_CALL).await;
@@ -116,7 +140,8 @@ impl Server {
         // Answers are small and written at once: waiting for more to send only costs time.
         let _ = stream.set_nodelay(true);
         let gauge = Open::new(&self.metrics);
-        let end = connection::End { last_call: self.stop.child_token(), closing: self.closing.child_token() };
+        let end =
+            connection::End { last_answers: self.stop.answers.child_token(), closing: self.closing.child_token() };
         let served = connection::serve(stream, &self.http, self.router.clone(), self.limits.write_stall, end);
         self.connections.spawn(async move {
             let _open = gauge;

@@ -1,9 +1,16 @@
 //! The server underneath: slow and idle clients, the cap on connections, stopping.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use flk_ingest::{Limits, MetricsAuth};
-use tokio::net::TcpStream;
+use flk_ingest::{Limits, MetricsAuth, app, serve};
+use flk_service::{
+    Metrics,
+    lifecycle::{Deadlines, Lifecycle, Phase, Supervisor},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
 
 use crate::{
     DEADLINE, Service,
@@ -123,6 +130,33 @@ async fn stopping_answers_what_is_in_flight_and_closes_the_rest() {
     let reply = waiting.reply().await;
     assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
     assert_eq!(service.stopped().await.dropped, 0);
+}
+
+#[tokio::test]
+async fn while_load_balancers_look_away_requests_are_taken_and_every_answer_is_the_last_of_its_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (lifecycle, metrics, limits) = (Lifecycle::new(), Metrics::new(), Limits::default());
+    let router = app(Arc::new(Memory::new()), metrics.clone(), limits, MetricsAuth::open());
+    let served = tokio::spawn(serve(listener, router, metrics, limits, lifecycle.clone()));
+    let supervisor = Supervisor::new(lifecycle.clone(), Deadlines { drain_delay: DEADLINE, ..Deadlines::default() });
+    let (_signal, signals) = mpsc::channel(1);
+    let supervised = tokio::spawn(supervisor.run(signals));
+    let mut kept = Socket::open(address).await;
+    kept.send(get("/health")).await;
+    assert_eq!(kept.reply().await.header("connection"), None);
+
+    lifecycle.stop();
+    within("load balancers look away", lifecycle.phases().wait_for(|phase| *phase == Phase::NotReady)).await.unwrap();
+    for mut socket in [kept, Socket::open(address).await] {
+        socket.send(post(good("a").as_bytes(), "")).await;
+        let reply = socket.reply().await;
+        assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
+        assert!(socket.rest().await.is_empty(), "it is closed");
+    }
+    assert!(!served.is_finished() && !supervised.is_finished());
+    served.abort();
+    supervised.abort();
 }
 
 #[tokio::test]

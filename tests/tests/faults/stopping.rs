@@ -125,7 +125,8 @@ fn while_load_balancers_look_away_requests_are_still_taken() {
     service.sigterm();
     let mut probe = service.client();
     until("readiness says no", DEADLINE, || probe.call(&Request::get("/readyz")).status == 503);
-    let _ = kept.call(&Request::submit(Pcs::fresh())).expect(200);
+    let kept = kept.call(&Request::submit(Pcs::fresh())).expect(200);
+    assert_eq!(kept.header("connection"), Some("close"), "the next request may go elsewhere");
     let _ = service.submit(Pcs::fresh()).expect(200);
     assert_eq!(service.get("/livez").expect(200).text(), "OK", "it is alive all the same");
     assert_eq!(service.wait().code(), Some(0));
