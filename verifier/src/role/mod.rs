@@ -5,13 +5,13 @@
 //! knows no settings, signals or HTTP.
 
 mod judging;
+mod lag;
 mod redrive;
 mod sending;
 mod watch;
 
 use core::time::Duration;
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
@@ -26,11 +26,11 @@ use flk_log::{
 };
 use flk_service::health::Check;
 use flume::{Receiver, Sender};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    judging::Court,
+    judging::{Court, Delivered},
     sending::{Sending, ToDo},
 };
 pub use self::{
@@ -53,8 +53,8 @@ const PANICKED: &str = "a part of the verifier has panicked (the log says where)
                         started again";
 /// How often it is looked whether all is done, when the role ends.
 const ENDING: Duration = Duration::from_millis(5);
-/// How long nothing comes before the lag is zero.
-const IDLE: Duration = Duration::from_secs(1);
+/// How often it is said how far behind the role is.
+const LAG: Duration = Duration::from_secs(1);
 
 /// What the role stands on.
 pub struct Parts<'a> {
@@ -165,7 +165,7 @@ impl VerifierRole {
         };
         vec![
             check("topics", topics.health()).shared(),
-            check("group", known.control.health()),
+            check("group", known.control.health()).shared(),
             check("producer", producer.health()).shared(),
         ]
     }
@@ -236,10 +236,11 @@ impl VerifierRole {
             }
         }
         let mut judging = JoinSet::new();
+        let mut lag = tokio::time::interval(LAG);
+        lag.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::new();
         let mut until = None;
         loop {
-            let wait = if until.is_some() { ENDING } else { IDLE };
             let room = judging.len() < self.threads;
             tokio::select! {
                 biased;
@@ -251,10 +252,10 @@ impl VerifierRole {
                 judged = judging.join_next(), if !judging.is_empty() => if judged.is_some_and(|judged| judged.is_err()) {
                     return Err(PANICKED.into());
                 },
-                came = tokio::time::timeout(wait, events.recv_async()), if room => match came {
-                    Ok(Ok(event)) => self.take(event, &mut batch, timeless),
-                    Ok(Err(_)) => return Err("the consumer has ended".into()),
-                    Err(_) => self.idle(),
+                _ = lag.tick() => self.tell_lag(),
+                came = events.recv_async(), if room => match came {
+                    Ok(event) => self.take(event, &mut batch, timeless),
+                    Err(_) => return Err("the consumer has ended".into()),
                 },
                 () = tokio::time::sleep(ENDING), if until.is_some() => {}
             }
@@ -273,7 +274,6 @@ impl VerifierRole {
             if batch.is_empty() {
                 continue;
             }
-            self.lag(&batch);
             let (records, sending, now) = (core::mem::take(&mut batch), self.sending.clone(), self.clock.now());
             judging.spawn_blocking(move || sending.judge(records, now));
         }
@@ -287,11 +287,19 @@ impl VerifierRole {
                 let offset = assigned.resume();
                 control.read_from(assigned.partition, assigned.generation, offset);
                 tracing::info!(partition = assigned.partition, offset, "reading a partition of pcs.raw");
+                watch.on_assigned(assigned.partition, offset);
             }
-            Event::Revoked { partition, .. } => watch.on_revoked(partition),
+            Event::Revoked { partition, .. } => {
+                known.lag().revoked(partition);
+                watch.on_revoked(partition);
+            }
             Event::Record(record) => match record.time {
-                Some(at) => batch.push((record, at)),
+                Some(at) => {
+                    known.lag().taken(Delivered::of(&record), at);
+                    batch.push((record, at));
+                }
                 None => {
+                    known.lag().taken(Delivered::of(&record), self.clock.now());
                     watch.on_timeless(record.partition);
                     topics.doubt("a record of pcs.raw has no log time; see `flk topics check`");
                     // As many as the member's budget lets be delivered and not done.
@@ -305,19 +313,16 @@ impl VerifierRole {
         }
     }
 
-    fn lag(&self, batch: &[(Record, LogTime)]) {
-        let now = self.clock.now();
-        let newest: BTreeMap<i32, LogTime> = batch.iter().map(|(record, at)| (record.partition, *at)).collect();
-        for (partition, at) in newest {
-            self.sending.known.watch.on_lag(partition, between(at, now));
-        }
-    }
-
-    fn idle(&self) {
-        let (control, watch) = (&self.sending.known.control, &self.sending.known.watch);
-        if control.held().records == 0 {
-            for (partition, _) in control.assigned() {
-                watch.on_lag(partition, Duration::ZERO);
+    fn tell_lag(&self) {
+        let (known, now) = (&self.sending.known, self.clock.now());
+        let is_well = known.control.health().is_ok();
+        for (partition, _) in known.control.assigned() {
+            let oldest = known.lag().oldest(partition);
+            match oldest {
+                Some(since) => known.watch.on_lag(partition, between(since, now)),
+                // What is not fetched is not known of.
+                None if is_well => known.watch.on_lag(partition, Duration::ZERO),
+                None => {}
             }
         }
     }

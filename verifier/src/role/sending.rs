@@ -8,7 +8,7 @@
 use core::{sync::atomic::AtomicBool, time::Duration};
 use std::{
     collections::HashSet,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Instant,
 };
 
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     judging::{Court, Delivered, Judged, Out},
+    lag::Lag,
     watch::Watch,
 };
 
@@ -50,6 +51,7 @@ pub(super) struct Sending {
 pub(super) struct Known {
     pub(super) control: Control,
     pub(super) watch: Arc<dyn Watch>,
+    lag: Mutex<Lag>,
     verified: Lane,
     refused: Lane,
     /// What is to be answered.
@@ -62,6 +64,8 @@ struct Lane {
     again: Sender<Arc<Judged>>,
     /// Something was acknowledged since the last pause.
     acknowledged: AtomicBool,
+    /// Something was, and got no time of the broker's where its topic has to give one.
+    timeless: AtomicBool,
 }
 
 /// What the tasks beside have to do.
@@ -73,7 +77,7 @@ pub(super) struct ToDo {
 impl Lane {
     fn new() -> (Self, Receiver<Arc<Judged>>) {
         let (again, retries) = flume::unbounded();
-        (Self { again, acknowledged: AtomicBool::new(false) }, retries)
+        (Self { again, acknowledged: AtomicBool::new(false), timeless: AtomicBool::new(false) }, retries)
     }
 }
 
@@ -88,7 +92,7 @@ impl Sending {
     ) -> (Arc<Self>, ToDo) {
         let ((verified, verified_again), (refused, refused_again)) = (Lane::new(), Lane::new());
         let (replies, answers) = flume::bounded(REPLIES);
-        let known = Arc::new(Known { control, watch, verified, refused, replies });
+        let known = Arc::new(Known { control, watch, lag: Mutex::default(), verified, refused, replies });
         let sending = Self { court, names, producer, topics, known, ended: AtomicBool::new(false) };
         let again = [(Topic::Verified, verified_again), (Topic::Refused, refused_again)];
         (Arc::new(sending), ToDo { again, replies: answers })
@@ -114,6 +118,7 @@ impl Sending {
         let Some(topic) = judged.topic() else {
             if let Out::Nothing(why) = &judged.out {
                 tracing::error!(from = ?judged.from, why, "a record is passed over: nothing can be said of it");
+                self.known.watch.on_passed_over(judged.from.partition, judged.from.offset);
             }
             return self.known.done(judged);
         };
@@ -162,16 +167,26 @@ impl Sending {
             let topic = self.names.of(Topic::Replies);
             let record = Outgoing { topic, partition: Some(*partition), key: None, value };
             let headers = headers.iter().map(|(name, value)| (*name, value));
-            if let Err(why) = self.producer.produce_with(record, headers, |_| ()) {
+            let watch = self.known.watch.clone();
+            let told = move |outcome: Result<Placed, ProduceError>| watch.on_reply(outcome.is_ok());
+            if let Err(why) = self.producer.produce_with(record, headers, told) {
                 tracing::debug!(%why, "an answer was not sent");
+                self.known.watch.on_reply(false);
             }
         }
     }
 
     /// Produces again what a topic did not acknowledge, ever more slowly until it acknowledges something.
+    /// What got no time waits until its topic gives one: until then each copy would be worth as little.
     pub(super) async fn send_again(self: Arc<Self>, topic: Topic, retries: Receiver<Arc<Judged>>) {
         let mut pause = AGAIN.0;
         while let Ok(first) = retries.recv_async().await {
+            if self.known.lane(topic).timeless.swap(false, Ordering::Relaxed) {
+                self.topics.doubt(&format!("{topic} gives its records no log time; see `flk topics check`"));
+                while self.topics.health().is_err() {
+                    tokio::time::sleep(TIMELESS).await;
+                }
+            }
             if self.known.lane(topic).acknowledged.swap(false, Ordering::Relaxed) {
                 pause = AGAIN.0;
             }
@@ -239,14 +254,18 @@ impl Sending {
 impl Known {
     /// What was made of a record was acknowledged, or not. Waits for nothing.
     fn told(&self, topic: Topic, judged: Arc<Judged>, outcome: Result<Placed, ProduceError>) {
-        if outcome.is_err() {
+        let Ok(placed) = outcome else { return self.not_acknowledged(topic, judged) };
+        // It is there, and whoever reads it can not go by it.
+        if topic.is_timed_by_broker() && placed.time.is_none() {
+            self.lane(topic).timeless.store(true, Ordering::Relaxed);
             return self.not_acknowledged(topic, judged);
         }
         self.lane(topic).acknowledged.store(true, Ordering::Relaxed);
         self.watch.on_produced(topic);
         // First: where all is done, all that is to be answered has been handed on.
-        if matches!(judged.out, Out::Refused { reply: Some(_), .. }) {
-            let _ = self.replies.try_send(judged.clone());
+        let is_awaited = matches!(judged.out, Out::Refused { reply: Some(_), .. });
+        if is_awaited && self.replies.try_send(judged.clone()).is_err() {
+            self.watch.on_reply(false);
         }
         self.done(&judged);
     }
@@ -261,8 +280,14 @@ impl Known {
         if topic == Topic::Verified { &self.verified } else { &self.refused }
     }
 
+    /// What is taken up and not done.
+    pub(super) fn lag(&self) -> MutexGuard<'_, Lag> {
+        self.lag.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn done(&self, judged: &Judged) {
         let from = judged.from;
+        self.lag().done(from);
         self.control.done(from.partition, from.generation, from.offset);
     }
 }

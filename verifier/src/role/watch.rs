@@ -13,7 +13,14 @@ pub trait Watch: Send + Sync + 'static {
     fn on_produced(&self, _topic: Topic) {}
     /// One was not, and is produced again.
     fn on_retry(&self, _topic: Topic) {}
-    /// How old the newest record that was taken up of a partition of pcs.raw is; zero when all has been.
+    /// An answer was acknowledged, or it was lost: that is made up for by asking again.
+    fn on_reply(&self, _acknowledged: bool) {}
+    /// Nothing could be said of a record, not even that it was refused: a fault of ours.
+    fn on_passed_over(&self, _partition: i32, _offset: i64) {}
+    /// A partition of pcs.raw is read from there.
+    fn on_assigned(&self, _partition: i32, _offset: i64) {}
+    /// How old the oldest record of a partition of pcs.raw is that was taken up and is not done; zero where
+    /// all is. Said every second; not said where that is not known, because Kafka is away.
     fn on_lag(&self, _partition: i32, _lag: Duration) {}
     /// A partition has gone to another member.
     fn on_revoked(&self, _partition: i32) {}

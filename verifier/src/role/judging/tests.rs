@@ -108,7 +108,11 @@ fn each_vector_goes_where_its_verdict_says_with_all_that_was_found() {
         } else {
             assert!(!case.stored, "{name}");
             let (refused, reply) = refused(&judged);
-            assert_eq!((refused.state, refused.code, &refused.origin), (State::Refused, case.code, &origin()), "{name}");
+            assert_eq!(
+                (refused.state, refused.code, &refused.origin),
+                (State::Refused, case.code, &origin()),
+                "{name}"
+            );
             assert_eq!(refused.body_sha256, Some(flk_contract::Digest::of(body)), "{name}");
             assert_eq!(refused.body_bytes, Some(body.len() as u64), "{name}");
             assert!(!refused.reason.is_empty(), "{name}");
