@@ -194,6 +194,33 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_moved_is_moved_with_what_comes_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let (there, aside) = (dir.path().join("there"), dir.path().join("aside"));
+        std::fs::create_dir(&there).unwrap();
+        let path = there.join("log.db");
+        let writer = schema::open_to_append(&path).unwrap();
+        writer.execute("INSERT INTO meta VALUES ('a', hex(zeroblob(100000)))", []).unwrap();
+        let mut checkpointer = Checkpointer::start(&path).unwrap();
+        // Its file can not be opened for now.
+        std::fs::rename(&there, &aside).unwrap();
+        checkpointer.committed(&writer, STEP_BYTES);
+        let kick = checkpointer.kick.clone().unwrap();
+        // The first that waits has been taken when there is room for another, and tried when there is for one more.
+        for _ in 0..2 {
+            kick.send(()).unwrap();
+        }
+        let moved = || std::fs::metadata(aside.join("log.db")).unwrap().len() > 100_000;
+        assert!(!moved());
+        std::fs::rename(&aside, &there).unwrap();
+        checkpointer.since_asked = STEP_BYTES;
+        checkpointer.committed(&writer, 0);
+        drop(kick);
+        drop(checkpointer);
+        assert!(std::fs::metadata(&path).unwrap().len() > 100_000, "the thread ends with what it was asked for");
+    }
+
+    #[test]
     fn whoever_finds_another_at_it_has_moved_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.db");
