@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::{sync::Arc, time::Instant};
 
-use flk_log::kafka::Connection;
+use flk_log::{kafka::Connection, topic::Topic};
 use flk_servers::{Kafka, KafkaOptions, Stop};
 use flk_verifier::role::Options;
 
@@ -23,6 +23,7 @@ async fn a_broker_that_is_killed_and_started_under_load_costs_no_record() {
     until_so("it is at work", || role.seen.produced() > 200).await;
     kafka.stop_broker(0, Stop::Kill).unwrap();
     until_so("it is not ready", || !role.failing().is_empty()).await;
+    until_so("what was given up is tried again", || role.seen.retried(Topic::Verified) > 0).await;
     kafka.start_broker(0).unwrap();
     let before = role.seen.produced();
     until_so("it is at work again", || role.seen.produced() > before + 200).await;

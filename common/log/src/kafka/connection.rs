@@ -252,11 +252,14 @@ pub(super) const ASK: Duration = Duration::from_secs(10);
 /// An error of librdkafka in our words: what its users can act on.
 pub(super) fn words(error: &KafkaError) -> String {
     use RDKafkaErrorCode as Code;
+    if let KafkaError::ClientCreation(why) = error {
+        return unusable(why);
+    }
     match error.rdkafka_error_code() {
         Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve) => {
             "Kafka is out of reach; see that its brokers run and that KAFKA_BROKERS names them".into()
         }
-        Some(Code::Authentication | Code::SaslAuthenticationFailed) => {
+        Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism) => {
             "Kafka refuses the login; see KAFKA_SASL_USERNAME, _PASSWORD and _MECHANISM".into()
         }
         Some(Code::SSL) => "TLS to Kafka fails; see KAFKA_SSL_CA, _CERT and _KEY, and the brokers' certificates".into(),
@@ -264,6 +267,33 @@ pub(super) fn words(error: &KafkaError) -> String {
             format!("Kafka does not allow it ({error}); grant this user what its role needs")
         }
         _ => error.to_string(),
+    }
+}
+
+/// Why there can be no client: by the name of the setting, where one is to blame.
+fn unusable(why: &str) -> String {
+    let settings = [("ssl.ca.", "KAFKA_SSL_CA"), ("ssl.certificate.", "KAFKA_SSL_CERT"), ("ssl.key.", "KAFKA_SSL_KEY")];
+    match settings.iter().find(|(name, _)| why.contains(name)) {
+        Some((_, setting)) => {
+            format!("{setting} can not be read, or is no PEM; give a file, or the text of one ({why})")
+        }
+        None => format!("no client of Kafka can be made with these settings: {why}"),
+    }
+}
+
+/// Why nothing works, where an error says it: with `reason`, the client's own words. What follows upon each
+/// such error only says that no broker is to be had.
+pub(super) fn explanation(error: &KafkaError, reason: &str) -> Option<String> {
+    use RDKafkaErrorCode as Code;
+    match error.rdkafka_error_code()? {
+        Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism | Code::SSL => {
+            Some(words(error))
+        }
+        // A broker that refuses our certificate says so when the handshake is over, for us.
+        Code::BrokerTransportFailure if reason.contains(":SSL routines:") => {
+            Some(words(&KafkaError::Global(Code::SSL)))
+        }
+        _ => None,
     }
 }
 

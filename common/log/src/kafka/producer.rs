@@ -120,7 +120,7 @@ impl ClientContext for Context {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
             self.failure.tell(&format!("the producer can not go on: {reason}"));
         } else {
-            self.trouble.note(&words(&error));
+            self.trouble.note_error(&error, reason);
         }
     }
 }

@@ -10,9 +10,12 @@ use std::{
 
 use super::{
     admin::{Admin, AskError, Configs, Found},
-    connection::{ASK, Connection},
+    connection::Connection,
 };
 use crate::topic::{RECORD_BYTES_MAX, Topic, TopicNames};
+
+/// How long a change may take until the brokers that are asked have heard of it.
+const HEARD: Duration = Duration::from_secs(5);
 
 /// How the topics are laid out. Partition counts are chosen once: which partition an id is in depends
 /// on them.
@@ -135,7 +138,7 @@ impl Topics {
     /// count, and leaves settings alone that none of this is about.
     ///
     /// # Errors
-    /// Where the cluster does not answer, or does not allow it.
+    /// Where the cluster does not answer, or does not allow it; also where it was told and nothing changed.
     pub async fn apply(&self, admin: &Admin) -> Result<Applied, AskError> {
         let mut done = Vec::new();
         for (spec, found) in self.look(admin).await? {
@@ -160,11 +163,15 @@ impl Topics {
             done.extend(changed.into_iter().map(|(name, value)| format!("{}: {name} set to {value}", spec.name)));
         }
         // Brokers hear of a change a little later than whoever made it.
-        let deadline = Instant::now() + ASK;
+        let deadline = Instant::now() + HEARD;
         loop {
             let left = self.check(admin).await?;
-            if left.iter().all(|difference| !difference.can_be_applied()) || Instant::now() >= deadline {
+            let Some(still) = left.iter().find(|difference| difference.can_be_applied()) else {
                 return Ok(Applied { done, left });
+            };
+            if Instant::now() >= deadline {
+                let why = format!("{still}, and has just tried; allow this user AlterConfigs and Describe on it");
+                return Err(AskError(why.into()));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -4,20 +4,25 @@ use core::{num::NonZeroU32, time::Duration};
 
 use flk_log::{
     AppendError, Log, NewRecord,
-    kafka::{Admin, Connection, KafkaLog, LogOptions, Settings, Topics},
+    kafka::{Admin, Connection, KafkaLog, LogOptions, Producer, ProducerOptions, Settings, Topics, TopicsWatch},
 };
-use flk_servers::{Kafka, KafkaOptions, Permission, Secure, Tool, User};
+use flk_servers::{Authority, Kafka, KafkaOptions, Permission, Secure, Tool, User};
 use zeroize::Zeroizing;
 
 use crate::support::{self, SOON};
 
-fn secured() -> Kafka {
-    let users = vec![User::new("ingest", "secret-1"), User::new("nobody", "secret-2"), User::new("admin", "secret-3")];
+/// A broker with users, of whom each may do what an ACL says.
+pub(crate) fn secured_for<'a>(users: impl Iterator<Item = (&'a str, &'a str)>) -> Kafka {
+    let users = users.map(|(name, password)| User::new(name, password)).collect();
     let secure = Some(Secure { users, permission: Permission::ByAcl });
     Kafka::start(&KafkaOptions { secure, ..KafkaOptions::default() }).unwrap()
 }
 
-fn login(kafka: &Kafka, mechanism: &str, user: &str, password: &str) -> Settings {
+fn secured() -> Kafka {
+    secured_for([("ingest", "secret-1"), ("nobody", "secret-2")].into_iter())
+}
+
+pub(crate) fn login(kafka: &Kafka, mechanism: &str, user: &str, password: &str) -> Settings {
     Settings {
         brokers: kafka.sasl_bootstrap().unwrap(),
         security_protocol: Some("SASL_SSL".into()),
@@ -29,45 +34,78 @@ fn login(kafka: &Kafka, mechanism: &str, user: &str, password: &str) -> Settings
     }
 }
 
-async fn reach(settings: &Settings) -> Result<(), String> {
-    let admin = Admin::new(&Connection::new(settings).unwrap()).map_err(|error| error.to_string())?;
-    admin.cluster_id(Duration::from_secs(10)).await.map(drop).map_err(|error| error.to_string())
+/// By certificates.
+fn mutual(kafka: &Kafka, ca: String, client: Option<(String, String)>) -> Settings {
+    let (cert, key) = client.unzip();
+    Settings {
+        brokers: kafka.mtls_bootstrap().unwrap(),
+        security_protocol: Some("SSL".into()),
+        ssl_ca: Some(ca),
+        ssl_cert: cert,
+        ssl_key: key.map(Zeroizing::new),
+        ..Settings::default()
+    }
 }
 
+async fn reach(settings: &Settings) -> Result<(), String> {
+    let admin = Admin::new(&Connection::new(settings).unwrap()).map_err(|error| error.to_string())?;
+    admin.cluster_id(Duration::from_secs(5)).await.map(drop).map_err(|error| error.to_string())
+}
+
+const LOGIN: &str = "Kafka refuses the login; see KAFKA_SASL_USERNAME, _PASSWORD and _MECHANISM";
+const TLS: &str = "TLS to Kafka fails; see KAFKA_SSL_CA, _CERT and _KEY, and the brokers' certificates";
+
 #[tokio::test(flavor = "multi_thread")]
-async fn every_way_to_log_in_works_and_a_wrong_one_is_out_of_reach() {
+async fn every_way_to_log_in_works() {
     let kafka = secured();
     for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
         reach(&login(&kafka, mechanism, "ingest", "secret-1")).await.unwrap();
     }
-    let mut wrong = login(&kafka, "SCRAM-SHA-512", "ingest", "secret-2");
-    let error = Admin::new(&Connection::new(&wrong).unwrap()).unwrap().cluster_id(Duration::from_secs(2)).await;
-    assert!(!error.unwrap_err().to_string().contains("secret"));
-    // Nobody vouches for a broker whose authority is not known.
-    wrong = login(&kafka, "SCRAM-SHA-512", "ingest", "secret-1");
-    wrong.ssl_ca = None;
-    let error = Admin::new(&Connection::new(&wrong).unwrap()).unwrap().cluster_id(Duration::from_secs(2)).await;
-    error.unwrap_err();
-    wrong.ssl_ca = Some("/no/such/file.pem".into());
-    let error = Admin::new(&Connection::new(&wrong).unwrap()).unwrap_err().to_string();
-    assert!(error.contains("/no/such/file.pem") || error.contains("ssl.ca.location"), "{error}");
-
     // Certificates, as files and as text.
     let identity = kafka.client("ingest").unwrap();
     let text = |path| std::fs::read_to_string(path).unwrap();
-    let mutual = |ca, cert, key| Settings {
-        brokers: kafka.mtls_bootstrap().unwrap(),
-        security_protocol: Some("SSL".into()),
-        ssl_ca: Some(ca),
-        ssl_cert: Some(cert),
-        ssl_key: Some(Zeroizing::new(key)),
-        ..Settings::default()
-    };
     let ca = kafka.ca().unwrap();
-    let paths = [ca, &identity.cert, &identity.key].map(|path| path.display().to_string());
-    let [ca_path, cert, key] = paths;
-    reach(&mutual(ca_path, cert, key)).await.unwrap();
-    reach(&mutual(text(ca), text(&identity.cert), text(&identity.key))).await.unwrap();
+    let [ca_path, cert, key] = [ca, &identity.cert, &identity.key].map(|path| path.display().to_string());
+    reach(&mutual(&kafka, ca_path, Some((cert, key)))).await.unwrap();
+    reach(&mutual(&kafka, text(ca), Some((text(&identity.cert), text(&identity.key))))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_turned_away_is_told_why_by_every_client() {
+    let kafka = secured();
+    let stranger = Authority::new(&kafka.file("stranger", "").unwrap().with_file_name("strangers")).unwrap();
+    let path = |path: &std::path::Path| path.display().to_string();
+    let good = login(&kafka, "SCRAM-SHA-512", "ingest", "secret-1");
+    let ca = path(kafka.ca().unwrap());
+    let unknown = stranger.client("ingest").unwrap();
+    let cases = [
+        ("a wrong password", login(&kafka, "SCRAM-SHA-512", "ingest", "secret-2"), LOGIN),
+        ("nobody of that name", login(&kafka, "PLAIN", "somebody", "secret-1"), LOGIN),
+        ("another authority", Settings { ssl_ca: Some(path(stranger.ca())), ..good.clone() }, TLS),
+        ("whom the system trusts", Settings { ssl_ca: None, ..good.clone() }, TLS),
+        ("no certificate", mutual(&kafka, ca.clone(), None), TLS),
+        ("a certificate of a stranger", mutual(&kafka, ca, Some((path(&unknown.cert), path(&unknown.key)))), TLS),
+    ];
+    for (case, settings, expected) in cases {
+        assert_eq!(reach(&settings).await.unwrap_err(), expected, "{case}");
+        let connection = Connection::new(&settings).unwrap();
+        let topics = Topics::single(&connection, NonZeroU32::MIN);
+        let producer = Producer::new(&connection, &ProducerOptions::default()).unwrap();
+        let watch = TopicsWatch::start(&connection, &topics).unwrap();
+        for (who, health) in [
+            ("the producer", &(|| producer.health()) as &dyn Fn() -> Result<(), std::sync::Arc<str>>),
+            ("readiness", &|| watch.health()),
+        ] {
+            support::until(&format!("{case}: {who} says why"), async || match health() {
+                Err(why) if *why == *expected => Ok(()),
+                other => Err(other),
+            })
+            .await;
+        }
+    }
+    let nowhere = Settings { ssl_ca: Some("/no/such/file.pem".into()), ..good };
+    let error = Admin::new(&Connection::new(&nowhere).unwrap()).unwrap_err().to_string();
+    assert!(error.starts_with("KAFKA_SSL_CA can not be read"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

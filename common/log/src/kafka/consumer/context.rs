@@ -24,7 +24,7 @@ impl ClientContext for Context {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
             self.0.failure.tell(&format!("the consumer can not go on: {reason}"));
         } else {
-            self.0.trouble.note(&words(&error));
+            self.0.trouble.note_error(&error, reason);
         }
     }
 }

@@ -328,6 +328,8 @@ fn config(connection: &Connection, options: &ConsumerOptions) -> rdkafka::Client
         .set("fetch.max.bytes", options.ahead.max(RECORD_BYTES_MAX).to_string())
         .set("queued.max.messages.kbytes", (options.ahead / 1024).max(1024).to_string())
         .set("queued.min.messages", "2000")
+        // What is fetched ahead is bounded, so it is often full: then not a second until the next fetch.
+        .set("fetch.queue.backoff.ms", "10")
         // After an error, not a second without records.
         .set("fetch.error.backoff.ms", "100")
         // Somebody waits in a partition that a producer has just made, or that has just moved.
