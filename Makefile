@@ -22,7 +22,7 @@ GITLEAKS_VERSION := v8.30.1
 # What the end-to-end tests are told: the service to start, and where to leave its output.
 E2E := scripts/with-faults env FLK_BIN=$(FLK) FLK_TEST_LOGS=$(abspath $(TARGET_DIR)/test-logs)
 
-.PHONY: help demo test run build check fmt clippy doc no-skips deny unit servers e2e bench fuzz torture \
+.PHONY: help demo demo-kafka test run build build-kafka check fmt clippy doc no-skips deny unit servers e2e shapes bench fuzz torture \
 	security advisories secrets setup setup-deny setup-fuzz setup-secrets setup-servers
 
 help: ## this list
@@ -31,6 +31,9 @@ help: ## this list
 demo: build ## build, then show one of everything, a crash in the middle included
 	$(FLK) demo
 
+demo-kafka: build-kafka ## over Kafka and Redis: two of each role under load and under fire, every record accounted for
+	FLK_BIN=$(FLK) cargo run --locked --quiet -p flk-tests --bin demo-kafka
+
 test: check unit e2e ## everything that must hold: installs what is missing, checks, all tests
 
 run: build ## serve on LISTEN (127.0.0.1:8080) with a development key kept in DATA_DIR (data)
@@ -38,6 +41,11 @@ run: build ## serve on LISTEN (127.0.0.1:8080) with a development key kept in DA
 
 build: setup ## build the service, target/debug/flk
 	cargo build --locked -p flk
+
+# The client of Kafka and OpenSSL take their time to build: whoever only tries the service need not wait for them.
+build-kafka: setup-servers
+	@scripts/setup kafka
+	cargo build --locked -p flk --features kafka
 
 check: fmt clippy doc no-skips deny ## format, lints, documentation, dependency policy
 
@@ -64,8 +72,16 @@ unit: setup ## unit, property and documentation tests of every crate
 servers: setup-servers ## the servers that tests start (Kafka, Redis, Postgres), and the faults between
 	cargo test --locked -p flk-servers
 
-e2e: build ## end to end over real sockets, durability, faults (ARGS="--test NAME" for some)
+e2e: build-kafka ## end to end in every shape, durability, faults (ARGS="--test NAME" for some, embedded)
 	$(E2E) cargo test --locked -p flk-tests $(ARGS)
+	$(if $(ARGS),,$(MAKE) shapes)
+
+# What is promised is the same in each shape, and so are the tests of it.
+shapes: build-kafka ## the end-to-end suite and the vectors over Kafka and Redis: one process, and one of each role
+	for shape in kafka roles; do \
+		echo "shape: $$shape"; \
+		$(E2E) FLK_SHAPE=$$shape cargo test --locked -p flk-tests --test e2e --test vectors_http || exit 1; \
+	done
 
 torture: build ## the durability test with TORTURE_ROUNDS (300) rounds of SIGKILL, the model check far and wide
 	$(E2E) FLK_ROUNDS=$(TORTURE_ROUNDS) cargo test --locked -p flk-tests --test durability -- --nocapture

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     Failure,
-    commands::{completions, config, demo, health, keygen, man, pcs, replay, results, serve, wal},
+    commands::{completions, config, demo, health, keygen, man, pcs, replay, results, serve, topics, wal},
 };
 
 /// Proof-of-Computation Summaries, made durable, verified and settled.
@@ -45,7 +45,15 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Take in, judge, settle and answer: all of it in one process
-    Serve(serve::Args),
+    Serve(serve::Serve),
+    /// Over Kafka: take records in, and answer
+    Ingest(serve::Ingest),
+    /// Over Kafka: judge records
+    Verifier(serve::Verifier),
+    /// Over Kafka: settle what was judged, once for each id
+    DedupSink(serve::Sink),
+    /// Make Kafka's topics, or check them
+    Topics(topics::Args),
     /// Print what is in force: every setting, its value and where it came from, secrets masked
     Config(config::Args),
     /// Make a signing key, and what deploys it
@@ -76,6 +84,10 @@ impl Command {
     pub fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Serve(args) => serve::run(args),
+            Self::Ingest(args) => serve::run(args),
+            Self::Verifier(args) => serve::run(args),
+            Self::DedupSink(args) => serve::run(args),
+            Self::Topics(args) => topics::run(&args),
             Self::Config(args) => config::run(args),
             Self::Demo(args) => demo::run(args),
             Self::Keygen(args) => keygen::run(args),

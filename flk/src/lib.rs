@@ -10,11 +10,13 @@ mod clock;
 pub mod commands;
 mod data_dir;
 mod disk;
+mod distributed;
 pub mod embedded;
 mod environment;
 mod failure;
 mod files;
 mod http;
 pub mod output;
+mod service;
 
 pub use failure::Failure;

@@ -16,7 +16,7 @@ use axum::{
 use bytes::Bytes;
 use flk_log::AppendError;
 use flk_service::{
-    health::{Readiness, Scope},
+    health::{Check, Readiness, Scope},
     metrics::{Metrics, Shed},
 };
 
@@ -63,6 +63,27 @@ impl Shared {
 
 /// The HTTP side of a pipeline: every path of contract section 6.
 pub fn app(pipeline: Arc<dyn Pipeline>, metrics: Arc<Metrics>, limits: Limits, auth: MetricsAuth) -> Router {
+    router(pipeline, metrics, limits, auth, &Route::ALL)
+}
+
+/// The HTTP side of a process that answers no submissions: alive, ready, metrics. What `readiness` says has
+/// to be cheap to say.
+pub fn operate_app(
+    readiness: impl Fn() -> Vec<Check> + Send + Sync + 'static,
+    metrics: Arc<Metrics>,
+    limits: Limits,
+    auth: MetricsAuth,
+) -> Router {
+    router(Arc::new(operate::Only(readiness)), metrics, limits, auth, &operate::ROUTES)
+}
+
+fn router(
+    pipeline: Arc<dyn Pipeline>,
+    metrics: Arc<Metrics>,
+    limits: Limits,
+    auth: MetricsAuth,
+    routes: &[Route],
+) -> Router {
     let shared = Arc::new(Shared {
         admission: Arc::new(Admission::new(&limits, metrics.clone())),
         pipeline,
@@ -79,7 +100,7 @@ pub fn app(pipeline: Arc<dyn Pipeline>, metrics: Arc<Metrics>, limits: Limits, a
             async move { edge(&shared, &series, route, request).await }
         })
     };
-    Route::ALL.into_iter().fold(Router::new(), |router, route| match route.path() {
+    routes.iter().fold(Router::new(), |router, &route| match route.path() {
         Some(path) => router.route(path, handler(route)),
         None => router.fallback_service(handler(route)),
     })

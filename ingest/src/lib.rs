@@ -26,7 +26,7 @@ pub mod router;
 mod server;
 mod submit;
 
-pub use app::app;
+pub use app::{app, operate_app};
 pub use auth::MetricsAuth;
 pub use limits::Limits;
 pub use pipeline::{Away, Pipeline, Submission};

@@ -2,9 +2,13 @@
 
 use std::process::ExitCode;
 
-use flk_service::{Settings, settings::Raw};
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use flk_service::{
+    Settings,
+    settings::{Raw, Role, Shape},
+};
 
-use crate::{Failure, output};
+use crate::{Failure, distributed, output};
 
 /// What `flk config` takes.
 #[derive(Debug, clap::Args)]
@@ -12,16 +16,28 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// The command that would be started
+    #[arg(long, value_name = "COMMAND", default_value = "serve", value_parser = role())]
+    role: Role,
     #[command(flatten)]
     settings: Raw,
+}
+
+fn role() -> impl clap::builder::TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::ALL.map(Role::command))
+        .map(|word| Role::ALL.into_iter().find(|role| role.command() == word).unwrap_or(Role::Serve))
 }
 
 /// Prints what is in force, secrets masked, and where each value came from.
 ///
 /// # Errors
-/// [`Failure`]: the first setting that has to be changed, as `flk serve` would say it.
+/// [`Failure`]: the first setting that has to be changed, as the command itself would say it.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let table = Settings::load(&args.settings).map_err(Failure::mistake)?.table();
+    let settings = Settings::load_from(args.role, &args.settings, |name| std::env::var_os(name))?;
+    if let Shape::Kafka(roles) = &settings.shape {
+        distributed::check(roles)?;
+    }
+    let table = settings.table();
     output::print(|out| if args.json { writeln!(out, "{}", table.to_json()) } else { write!(out, "{table}") })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,4 +11,5 @@ pub mod pcs;
 pub mod replay;
 pub mod results;
 pub mod serve;
+pub mod topics;
 pub mod wal;

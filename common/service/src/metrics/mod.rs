@@ -7,6 +7,7 @@
 //!
 //! Who increments what, and how the text is served, is not known here.
 
+mod kafka;
 mod labels;
 pub mod names;
 
@@ -18,10 +19,11 @@ use std::{
 
 use flk_contract::{CONTRACT, Code, Tenant};
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder, core::Collector, process_collector::ProcessCollector,
+    Encoder as _, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder, core::Collector, process_collector::ProcessCollector,
 };
 
+pub use kafka::OverKafka;
 pub use labels::{Op, Shed, State};
 
 /// The content type of [`Metrics::render`].
@@ -96,6 +98,7 @@ pub struct Metrics {
     other_tenants: IntCounter,
     dropped_lines: IntCounter,
     dropped_lines_source: OnceLock<Box<dyn Fn() -> u64 + Send + Sync>>,
+    over_kafka: OnceLock<Arc<OverKafka>>,
 }
 
 impl core::fmt::Debug for Metrics {
@@ -140,6 +143,10 @@ impl Build {
 
     fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.add(IntGauge::new(name, help))
+    }
+
+    fn levels(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.add(GaugeVec::new(Opts::new(name, help), labels))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
@@ -214,6 +221,7 @@ impl Metrics {
                 "Lines of the service's own log that were dropped because their reader was too slow.",
             ),
             dropped_lines_source: OnceLock::new(),
+            over_kafka: OnceLock::new(),
             registry: build.0.clone(),
         };
         build
@@ -290,6 +298,12 @@ impl Metrics {
         }
         let named = || self.tenant_records.with_label_values(&[tenant.as_str()]);
         count(tenants.entry(tenant.clone()).or_insert_with(named));
+    }
+
+    /// What the roles over Kafka count besides: there from the first call on, so that a service without
+    /// Kafka does not show it.
+    pub fn over_kafka(&self) -> Arc<OverKafka> {
+        self.over_kafka.get_or_init(|| Arc::new(OverKafka::new(&Build(self.registry.clone())))).clone()
     }
 
     /// Where to ask how many lines of the service's own log were dropped so far. Set once; later

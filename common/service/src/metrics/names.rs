@@ -66,3 +66,34 @@ pub const TENANT_RECORDS: &str = "flk_tenant_records_total";
 pub const LOG_LINES_DROPPED: &str = "flk_telemetry_dropped_lines_total";
 /// What runs.
 pub const BUILD_INFO: &str = "flk_build_info";
+
+/// Records acknowledged by Kafka, by topic.
+pub const PRODUCED: &str = "flk_produced_total";
+/// Records that Kafka did not acknowledge, and that are produced again, by topic.
+pub const PRODUCE_RETRIES: &str = "flk_produce_retries_total";
+/// How old the newest record is that was taken up of a partition.
+pub const LAG: &str = "flk_lag_seconds";
+/// Records that were removed from a topic before they were read.
+pub const GAP_RECORDS: &str = "flk_gap_records_total";
+/// Records without a log time, which wait for their topic to be put right.
+pub const TIMELESS: &str = "flk_timeless_records_total";
+/// From a record's append to pcs.raw until a stage was done with it.
+pub const STAGE: &str = "flk_stage_seconds";
+/// What the index of a partition still lacks while it is restored.
+pub const RESTORE_LEFT: &str = "flk_index_restore_left_records";
+/// Writes to the index that failed and were tried again.
+pub const INDEX_ERRORS: &str = "flk_index_errors_total";
+/// How far the read side is behind a partition.
+pub const READ_SIDE_BEHIND: &str = "flk_read_side_behind_records";
+/// Whether a miss in the read side is a miss, by partition.
+pub const READ_SIDE_READY: &str = "flk_read_side_ready";
+/// Calls to the read side that came to nothing.
+pub const READ_SIDE_ERRORS: &str = "flk_read_side_errors_total";
+/// Answers that came by in pcs.replies.
+pub const REPLIES: &str = "flk_replies_total";
+/// From durable to the client's verdict.
+pub const VERDICT_SECONDS: &str = "flk_verdict_seconds";
+/// Answers that did not come in time, so that the result was looked for.
+pub const READ_BACKS: &str = "flk_read_backs_total";
+/// Clients that wait for their place or their verdict.
+pub const WAITING: &str = "flk_waiting";

@@ -3,98 +3,7 @@
 //!
 //! What a value means, and which go together, is not here.
 
-/// Under which heading a setting stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Group {
-    /// Where requests come in, and how long they may take.
-    Listening,
-    /// Where records are kept, and for how long.
-    Storage,
-    /// Which signatures hold.
-    Signing,
-    /// How much is taken on.
-    Admission,
-    /// Who may read the metrics.
-    Metrics,
-    /// The service's own log.
-    Logging,
-}
-
-impl Group {
-    /// Every group, in the order of the help.
-    pub const ALL: [Self; 6] =
-        [Self::Listening, Self::Storage, Self::Signing, Self::Admission, Self::Metrics, Self::Logging];
-
-    /// The heading.
-    pub const fn heading(self) -> &'static str {
-        match self {
-            Self::Listening => "Listening",
-            Self::Storage => "Storage",
-            Self::Signing => "Signing and keys",
-            Self::Admission => "Admission",
-            Self::Metrics => "Metrics",
-            Self::Logging => "Logging",
-        }
-    }
-}
-
-/// Whether a setting may be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// It may, and it has a flag of this name.
-    Open(&'static str),
-    /// It is masked wherever it is shown, and has no flag: every user of a machine sees the
-    /// command lines of all.
-    Secret,
-}
-
-/// What holds where a setting is not given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fallback {
-    /// This value, as if it had been given.
-    Value(&'static str),
-    /// Something that depends on others, in these words.
-    Words(&'static str),
-    /// Nothing.
-    Unset,
-}
-
-/// One setting.
-#[derive(Debug, Clone, Copy)]
-pub struct Definition {
-    /// Its name in the environment; with `_FILE` appended, that of a file that holds it.
-    pub name: &'static str,
-    /// Whether it may be shown, and its flag.
-    pub kind: Kind,
-    /// What stands for the value in help.
-    pub value: &'static str,
-    /// Its heading.
-    pub group: Group,
-    /// What holds where it is not given.
-    pub fallback: Fallback,
-    /// What it is, in a line.
-    pub what: &'static str,
-    /// Why somebody would change it, and how it goes with others.
-    pub why: &'static str,
-}
-
-impl Definition {
-    /// Its flag, without the dashes.
-    pub const fn flag(&self) -> Option<&'static str> {
-        match self.kind {
-            Kind::Open(flag) => Some(flag),
-            Kind::Secret => None,
-        }
-    }
-
-    /// What holds where it is not given, for people.
-    pub const fn fallback_text(&self) -> &'static str {
-        match self.fallback {
-            Fallback::Value(text) | Fallback::Words(text) => text,
-            Fallback::Unset => "",
-        }
-    }
-}
+pub use super::definition::{Definition, Fallback, Group, Kind};
 
 macro_rules! settings {
     ($(
@@ -145,14 +54,101 @@ settings! {
     DATA_DIR = "WAL_DIR" Open("data-dir"), "DIR", Storage, Value("data"),
         "Directory of the log and its index",
         "The service makes it where it is missing; every other command needs one that a service has made. Put it on a \
-         disk that survives the machine or container: it holds every record. One service owns it.";
+         disk that survives the machine or container: it holds every record. One service owns it. With Kafka as the log \
+         it holds no more than FLK_INDEX_DIR.";
     RETENTION = "FLK_RETENTION" Open("retention"), "DURATION", Storage, Value("16d"),
         "How long records are kept, at least 14d",
-        "Longer for audits and replays; the disk grows with it. Below 14 days a settled id could be settled again.";
-    BACKEND = "DEDUP_BACKEND" Open("dedup-backend"), "NAME", Storage, Value("embedded"),
-        "Where settled results are looked up: embedded (memory is another name for it)",
-        "The embedded index is on disk, and nothing is lost at a restart. redis and postgres belong to the \
-         distributed shape, which this version does not have yet.";
+        "Longer for audits and replays; the disk grows with it. Below 14 days a settled id could be settled again. With \
+         Kafka as the log, the topics say it.";
+    INDEX_DIR = "FLK_INDEX_DIR" Open("index-dir"), "DIR", Storage, Words("sink in WAL_DIR"),
+        "Directory of the sink's index of settled ids, with Kafka as the log",
+        "A local disk, about 250 bytes an id for 14 days. It is derived: what is lost with it is loaded from \
+         pcs.results, which takes its time, so let it survive a restart. Each sink has one of its own.";
+
+    BROKERS = "KAFKA_BROKERS" Open("kafka"), "HOST:PORT,...", Kafka, Unset,
+        "Brokers to begin with: Kafka is the log; without it, flk serve has a log of its own",
+        "Two or three of them, so that a start does not hang on one.";
+    SECURITY_PROTOCOL = "KAFKA_SECURITY_PROTOCOL" Open("kafka-security-protocol"), "NAME", Kafka, Value("PLAINTEXT"),
+        "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+        "Anything but PLAINTEXT wherever others share the network.";
+    SASL_MECHANISM = "KAFKA_SASL_MECHANISM" Open("kafka-sasl-mechanism"), "NAME", Kafka, Value("SCRAM-SHA-512"),
+        "How to log in, with a SASL protocol: SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN",
+        "What the brokers offer; PLAIN with SASL_SSL alone, since it sends the password.";
+    SASL_USERNAME = "KAFKA_SASL_USERNAME" Open("kafka-sasl-username"), "NAME", Kafka, Unset,
+        "User to log in as",
+        "One for each role, with the rights that docs/topics.md lists.";
+    SASL_PASSWORD = "KAFKA_SASL_PASSWORD" Secret, "PASSWORD", Kafka, Unset,
+        "Password of KAFKA_SASL_USERNAME",
+        "Goes with it: both or none.";
+    KAFKA_CA = "KAFKA_SSL_CA" Open("kafka-ssl-ca"), "FILE", Kafka, Words("whom the system trusts"),
+        "Certificate of the authority that signed the brokers' certificates: a path, or PEM text",
+        "Where the brokers' authority is one of your own.";
+    KAFKA_CERT = "KAFKA_SSL_CERT" Open("kafka-ssl-cert"), "FILE", Kafka, Unset,
+        "The client's own certificate, for brokers that ask for one: a path, or PEM text",
+        "Goes with KAFKA_SSL_KEY.";
+    KAFKA_KEY = "KAFKA_SSL_KEY" Secret, "FILE", Kafka, Unset,
+        "Key of KAFKA_SSL_CERT, without a pass phrase: a path, or PEM text",
+        "Goes with KAFKA_SSL_CERT: both or none.";
+    TOPIC_PREFIX = "KAFKA_TOPIC_PREFIX" Open("topic-prefix"), "TEXT", Kafka, Unset,
+        "What the names of topics and consumer groups begin with",
+        "For several installations in one cluster. It never changes: another prefix is another log.";
+    INSTANCE = "FLK_INSTANCE_ID" Open("instance-id"), "NAME", Kafka, Unset,
+        "Name of this instance in its consumer group: the same after a restart, and no other's",
+        "With it, a restart within half a minute keeps its partitions, and so its index. The name of a pod of a \
+         StatefulSet, or a host's. Two with one name throw each other out.";
+    REPLIES_PARTITION = "FLK_REPLIES_PARTITION" Open("replies-partition"), "N", Kafka, Words("any"),
+        "Which partition of pcs.replies the answers to this instance of ingest come by, counted from 0",
+        "One for each instance: those that share one read each other's answers too.";
+
+    PARTITIONS = "KAFKA_PARTITIONS" Open("partitions"), "N", Topics, Value("48"),
+        "Partitions of pcs.verified and pcs.results: the most sinks that can share the work",
+        "Before the first record, and never again: which partition an id is in depends on it. Every role refuses \
+         another count.";
+    RAW_PARTITIONS = "KAFKA_RAW_PARTITIONS" Open("raw-partitions"), "N", Topics, Value("48"),
+        "Partitions of pcs.raw and pcs.refused: the most verifiers that can share the work",
+        "Fewer for small installations. It has to be what the topics have.";
+    REPLIES_PARTITIONS = "KAFKA_REPLIES_PARTITIONS" Open("replies-partitions"), "N", Topics, Value("12"),
+        "Partitions of pcs.replies",
+        "As many as there are instances of ingest, or more.";
+    REPLICATION = "KAFKA_REPLICATION" Open("replication"), "N", Topics, Value("3"),
+        "How many brokers keep each record",
+        "1 where there is one broker, for trying things: a record is then lost with its disk.";
+    MIN_INSYNC = "KAFKA_MIN_INSYNC" Open("min-insync"), "N", Topics, Words("2, or 1 where KAFKA_REPLICATION is 1"),
+        "How many of them must have a record before it counts as durable",
+        "One less than KAFKA_REPLICATION, so that one broker may be away.";
+
+    BACKEND = "DEDUP_BACKEND" Open("dedup-backend"), "NAME", ReadSide, Words("embedded; redis with KAFKA_BROKERS"),
+        "Where settled results are read back: embedded (memory is another name for it); with Kafka redis or postgres",
+        "The embedded index is on disk, and nothing is lost at a restart. With Kafka postgres is for people who want \
+         SQL.";
+    REDIS_ADDR = "REDIS_ADDR" Open("redis"), "ADDR", ReadSide, Unset,
+        "Redis: HOST:PORT, or a URL, redis://[USER:PASSWORD@]HOST:PORT[/DB], rediss:// for TLS",
+        "Needed with redis. Any server of a cluster will do. Better keep the password out of it: REDIS_PASSWORD.";
+    REDIS_USERNAME = "REDIS_USERNAME" Open("redis-username"), "NAME", ReadSide, Unset,
+        "User (ACL) to log in to Redis as",
+        "With the rights that docs/read-side.md lists. Without it, the password is the one of the user default.";
+    REDIS_PASSWORD = "REDIS_PASSWORD" Secret, "PASSWORD", ReadSide, Unset,
+        "Password for Redis, as it is",
+        "Instead of one in REDIS_ADDR.";
+    REDIS_CA = "REDIS_TLS_CA" Open("redis-tls-ca"), "FILE", ReadSide, Words("the public authorities"),
+        "Certificate of the authority that signed Redis' certificate: a path, or PEM text",
+        "Where the authority is one of your own; with rediss://.";
+    REDIS_CERT = "REDIS_TLS_CERT" Open("redis-tls-cert"), "FILE", ReadSide, Unset,
+        "The client's own certificate, for a Redis that asks for one: a path, or PEM text",
+        "Goes with REDIS_TLS_KEY.";
+    REDIS_KEY = "REDIS_TLS_KEY" Secret, "FILE", ReadSide, Unset,
+        "Key of REDIS_TLS_CERT, without a pass phrase: a path, or PEM text",
+        "Goes with REDIS_TLS_CERT: both or none.";
+    REDIS_PREFIX = "REDIS_PREFIX" Open("redis-prefix"), "TEXT", ReadSide, Words("flk, or flk: and KAFKA_TOPIC_PREFIX"),
+        "What all keys in Redis begin with, up to 32 characters",
+        "For several installations in one Redis; each needs its own.";
+    POSTGRES_CONN = "POSTGRES_CONN" Secret, "CONNECTION", ReadSide, Unset,
+        "Postgres: postgres://USER:PASSWORD@HOST:PORT/DATABASE, or host=HOST user=USER and so on",
+        "Needed with postgres. TLS is in it: sslmode=require, sslrootcert, sslcert and sslkey.";
+    HOT_WINDOW = "FLK_HOT_WINDOW" Open("hot-window"), "DURATION", ReadSide, Value("14d"),
+        "How long results can be read back, with Kafka: from 1m to 14d, the same for ingest and sinks",
+        "Shorter saves memory of Redis, about 300 bytes an id. Retries are answered all the same for 14 days; a GET \
+         after it is a 404.";
 
     SIGN_ALG = "PCS_SIGN_ALG" Open("sign-alg"), "ALG", Signing, Value("hmac"),
         "Signatures that are taken: hmac, ed25519, both (hmac,ed25519), or none",
@@ -198,7 +194,7 @@ settings! {
         "The larger part of the memory that the service needs under load.";
     QUEUE_LENGTH = "FLK_QUEUE_LENGTH" Open("queue-length"), "N", Admission, Value("4096"),
         "Records that wait for the log's writer; where it is full, requests wait, and then are told 503",
-        "Longer takes higher peaks on a slow disk, and makes each wait longer.";
+        "Longer takes higher peaks on a slow disk, and makes each wait longer. Not with Kafka as the log.";
 
     METRICS_USER = "METRICS_USER" Open("metrics-user"), "NAME", Metrics, Unset,
         "User that may read /metrics (Basic authentication); everybody may where it is not set",
@@ -263,6 +259,8 @@ mod tests {
             "PCS_KEYS_FILE",
             "DEDUP_BACKEND",
             "WAL_DIR",
+            "REDIS_ADDR",
+            "POSTGRES_CONN",
             "METRICS_USER",
             "METRICS_PASS",
         ] {

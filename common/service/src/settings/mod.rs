@@ -2,14 +2,20 @@
 //! [`Settings`] is what holds, made once of that and the environment, with usable types only and
 //! every rule between settings checked. Whoever has [`Settings`] has nothing left to check.
 //!
-//! One room a question: [`definitions`] says which settings there are, `raw` what clap makes of
-//! them, `source` where a value comes from, `values` what it looks like, `signing` and `keys_file`
-//! which keys hold, [`table`] what is in force. Nothing in here opens a port or a directory.
+//! One room a question: [`definitions`] says which settings there are, `role` which of them a command
+//! has, `raw` what clap makes of them, `source` where a value comes from, `values` what it looks like,
+//! `signing` and `keys_file` which keys hold, `kafka` and `read_side` where the log and the results are,
+//! [`table`] what is in force. Nothing in here opens a port or a directory.
 
+mod definition;
 pub mod definitions;
+mod kafka;
 mod keys_file;
+mod load;
 mod raw;
+mod read_side;
 mod reader;
+mod role;
 mod secret;
 mod signing;
 mod source;
@@ -25,7 +31,13 @@ use crate::{lifecycle::Deadlines, telemetry::Logging};
 use reader::Reader;
 use source::Given;
 
-pub use raw::{DataDirOnly, Everything, Flags, JudgingOnly, Raw, RetentionOnly, Which};
+pub use kafka::{Kafka, Layout};
+pub use raw::{Flags, Raw};
+pub use read_side::{ReadSide, Redis, Store};
+pub use role::{
+    DataDirOnly, Everything, IngestOnly, JudgingOnly, OfRole, RetentionOnly, Role, SinkOnly, TopicsOnly, VerifierOnly,
+    Which,
+};
 pub use secret::Secret;
 pub use source::{Source, from_env};
 pub use table::reference_markdown;
@@ -46,13 +58,6 @@ impl SettingsError {
     }
 }
 
-/// Where settled results are looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backend {
-    /// The index of the embedded shape.
-    Embedded,
-}
-
 /// How much is taken on at a time, and how long clients may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission {
@@ -64,8 +69,6 @@ pub struct Admission {
     pub requests: usize,
     /// Bytes of bodies in flight, at least one largest body.
     pub bytes: usize,
-    /// How long the header of a request may take, idle time included.
-    pub header_read: Duration,
     /// How long the body of a request may take.
     pub body_read: Duration,
 }
@@ -79,31 +82,100 @@ pub struct BasicAuth {
     pub password: Secret,
 }
 
-/// Everything that a service is started with.
+/// What every process has, whatever it does.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct Process {
     /// The address to listen on.
     pub listen: SocketAddr,
-    /// The directory of the log and its index.
-    pub data_dir: PathBuf,
-    /// How long records are kept: at least as long as a result stands.
-    pub retention: Duration,
-    /// Where settled results are looked up.
-    pub backend: Backend,
-    /// Which signatures are taken.
-    pub signing: Signing,
-    /// The keys; there is one of every algorithm that is taken.
-    pub keys: Keyring,
-    /// How much is taken on.
-    pub admission: Admission,
-    /// Records that wait for the log's writer, at least 1.
-    pub queue: usize,
+    /// How long the header of a request may take, idle time included.
+    pub header_read: Duration,
     /// How long stopping may take.
     pub deadlines: Deadlines,
     /// Who may read the metrics; `None` is everybody.
     pub metrics_auth: Option<BasicAuth>,
     /// What is logged, and how.
     pub logging: Logging,
+}
+
+/// What signatures are judged by.
+#[derive(Debug, Clone)]
+pub struct Signatures {
+    /// Which signatures are taken.
+    pub signing: Signing,
+    /// The keys; there is one of every algorithm that is taken.
+    pub keys: Keyring,
+}
+
+/// A service on a log of its own.
+#[derive(Debug, Clone)]
+pub struct Embedded {
+    /// The directory of the log and its index.
+    pub data_dir: PathBuf,
+    /// How long records are kept: at least as long as a result stands.
+    pub retention: Duration,
+    /// Records that wait for the log's writer, at least 1.
+    pub queue: usize,
+    /// How much is taken on.
+    pub admission: Admission,
+    /// What signatures are judged by.
+    pub signatures: Signatures,
+}
+
+/// What runs over Kafka: one role of it, or all in one process.
+#[derive(Debug, Clone)]
+pub struct Distributed {
+    /// Kafka.
+    pub kafka: Kafka,
+    /// The name of this instance in its groups.
+    pub instance: Option<String>,
+    /// Answers requests.
+    pub ingest: Option<Ingest>,
+    /// Judges records.
+    pub verifier: Option<Signatures>,
+    /// Settles them.
+    pub sink: Option<Sink>,
+}
+
+/// What answers requests over Kafka.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    /// How much is taken on.
+    pub admission: Admission,
+    /// What signatures are judged by: what is read back by its place is judged again.
+    pub signatures: Signatures,
+    /// Where settled results are read back.
+    pub read_side: ReadSide,
+    /// Which partition of pcs.replies is this instance's.
+    pub replies_partition: Option<i32>,
+}
+
+/// What settles records over Kafka.
+#[derive(Debug, Clone)]
+pub struct Sink {
+    /// The directory of its index.
+    pub index_dir: PathBuf,
+    /// Where settled results are read back.
+    pub read_side: ReadSide,
+}
+
+/// How the service is put together.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// One process on a log of its own.
+    Embedded(Box<Embedded>),
+    /// Over Kafka.
+    Kafka(Box<Distributed>),
+}
+
+/// Everything that a process is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What it does.
+    pub role: Role,
+    /// What every process has.
+    pub process: Process,
+    /// How the service is put together, and what this process does in it.
+    pub shape: Shape,
     /// What is allowed, but perhaps not meant: to be said at every start.
     pub warnings: Vec<String>,
     rows: Vec<table::Row>,
@@ -121,55 +193,30 @@ impl Settings {
     ///
     /// # Errors
     /// [`SettingsError`]: the first setting that has to be changed.
-    pub fn load(raw: &Raw) -> Result<Self, SettingsError> {
-        Self::load_from(raw, |name| std::env::var_os(name))
+    pub fn load<W: OfRole>(flags: &Flags<W>) -> Result<Self, SettingsError> {
+        Self::load_from(W::ROLE, flags, |name| std::env::var_os(name))
     }
 
-    /// The same with any environment.
+    /// Those of a role, with all flags there are and any environment.
     ///
     /// # Errors
     /// [`SettingsError`]: the first setting that has to be changed.
-    pub fn load_from(raw: &Raw, env: impl Fn(&str) -> Option<OsString>) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(Given { flags: &raw.given, env: &env });
-        let port = reader.get(&definitions::PORT, values::port)?;
-        let listen = match reader.optional(&definitions::LISTEN)? {
-            Some(found) => found.parse(|text| values::listen(text, port))?,
-            None => SocketAddr::from(([0, 0, 0, 0], port)),
-        };
-        reader.came_to(&definitions::LISTEN, listen);
-        let data_dir = reader.get(&definitions::DATA_DIR, values::directory)?;
-        let retention = reader.get(&definitions::RETENTION, values::retention)?;
-        let backend = reader.get(&definitions::BACKEND, values::backend)?;
-        let signing::Judging { signing, keys, warnings } = signing::load(&mut reader)?;
-        let admission = admission(&mut reader)?;
-        let queue = reader.get(&definitions::QUEUE_LENGTH, values::count(1..=MOST))?;
-        let deadlines = Deadlines {
-            drain_delay: reader.get(&definitions::DRAIN_DELAY, values::duration(Duration::ZERO..=LONGEST))?,
-            drain: reader.get(&definitions::DRAIN_DEADLINE, values::duration(SHORTEST..=LONGEST))?,
-            ..Deadlines::default()
-        };
-        let metrics_auth = metrics_auth(&mut reader)?;
-        let logging = Logging {
-            format: reader
-                .optional(&definitions::LOG_FORMAT)?
-                .map_or(Ok(Default::default()), |found| found.parse(values::log_format))?,
-            filter: reader.get(&definitions::LOG_LEVEL, str::parse)?,
-        };
-        Ok(Self {
-            listen,
-            data_dir,
-            retention,
-            backend,
-            signing,
-            keys,
-            admission,
-            queue,
-            deadlines,
-            metrics_auth,
-            logging,
-            warnings,
-            rows: reader.into_rows(),
-        })
+    pub fn load_from<W: Which>(
+        role: Role,
+        flags: &Flags<W>,
+        env: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, SettingsError> {
+        load::settings(role, &flags.given, &env)
+    }
+
+    /// What signatures are judged by, where this process judges any.
+    pub fn signatures(&self) -> Option<&Signatures> {
+        match &self.shape {
+            Shape::Embedded(embedded) => Some(&embedded.signatures),
+            Shape::Kafka(roles) => {
+                roles.verifier.as_ref().or_else(|| roles.ingest.as_ref().map(|ingest| &ingest.signatures))
+            }
+        }
     }
 }
 
@@ -228,38 +275,16 @@ pub fn retention(flags: &Flags<RetentionOnly>) -> Result<Duration, SettingsError
     Reader::new(Given { flags: &flags.given, env: &env }).get(&definitions::RETENTION, values::retention)
 }
 
-fn admission(reader: &mut Reader<'_>) -> Result<Admission, SettingsError> {
-    Ok(Admission {
-        token_rate: reader.get(&definitions::TOKEN_RATE, values::rate)?,
-        connections: reader.get(&definitions::MAX_CONNECTIONS, values::count(1..=MOST))?,
-        requests: reader.get(&definitions::MAX_REQUESTS, values::count(1..=MOST))?,
-        bytes: reader.get(&definitions::MAX_BYTES, values::body_bytes)?,
-        header_read: reader.get(&definitions::HEADER_TIMEOUT, values::duration(SHORTEST..=LONGEST))?,
-        body_read: reader.get(&definitions::BODY_TIMEOUT, values::duration(SHORTEST..=LONGEST))?,
-    })
+/// Kafka alone, for commands that ask it, whatever else they could be given.
+///
+/// # Errors
+/// [`SettingsError`]: the first setting that has to be changed.
+pub fn kafka(flags: &Flags<TopicsOnly>) -> Result<Kafka, SettingsError> {
+    let env = |name: &str| std::env::var_os(name);
+    kafka::load(&mut Reader::new(Given { flags: &flags.given, env: &env }))?.ok_or_else(load::no_brokers)
 }
 
-fn metrics_auth(reader: &mut Reader<'_>) -> Result<Option<BasicAuth>, SettingsError> {
-    let user = reader.optional(&definitions::METRICS_USER)?;
-    let password = reader.optional(&definitions::METRICS_PASS)?;
-    let (given, missing) = match (user, password) {
-        (None, None) => return Ok(None),
-        (Some(user), Some(password)) => {
-            if user.value.contains(':') || user.value.contains(char::is_control) {
-                return Err(user.refuse(
-                    "must have no colon and no control characters: Basic authentication has no way to send them",
-                ));
-            }
-            let password = Secret::new(password.value.as_str());
-            return Ok(Some(BasicAuth { user: user.value.to_string(), password }));
-        }
-        (Some(user), None) => (user, &definitions::METRICS_PASS),
-        (None, Some(password)) => (password, &definitions::METRICS_USER),
-    };
-    let sentence =
-        format!("{} is set without {}: set both to protect /metrics, or none", given.given_as(), missing.name);
-    Err(SettingsError::new(missing.name, sentence))
-}
-
+#[cfg(test)]
+mod kafka_tests;
 #[cfg(test)]
 mod tests;

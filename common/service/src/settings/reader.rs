@@ -3,10 +3,10 @@
 use core::fmt::Display;
 
 use super::{
-    SettingsError,
+    Role, SettingsError,
     definitions::{self, Definition, Kind},
     secret::MASK,
-    source::{Found, Given, Source},
+    source::{Found, Given, Source, without_password},
     table::Row,
 };
 
@@ -25,9 +25,10 @@ impl<'a> Reader<'a> {
         let found = self.given.find(setting)?;
         let value = match (&found, setting.kind) {
             (Some(_), Kind::Secret) => MASK.to_owned(),
-            (Some(found), Kind::Open(_)) => found.value.to_string(),
+            (Some(found), Kind::Open(_)) => without_password(&found.value).into_owned(),
             (None, _) => setting.fallback_text().to_owned(),
         };
+        self.rows.retain(|row| row.name != setting.name);
         self.rows.push(Row {
             group: setting.group.heading(),
             name: setting.name,
@@ -37,6 +38,16 @@ impl<'a> Reader<'a> {
             help: setting.what,
         });
         Ok(found)
+    }
+
+    /// A setting that may have no value, where the role has it at all.
+    pub(super) fn of(&mut self, role: Role, setting: &'static Definition) -> Result<Option<Found>, SettingsError> {
+        if role.has(setting) { self.optional(setting) } else { Ok(None) }
+    }
+
+    /// Where the value of a setting that was asked for came from.
+    pub(super) fn source_of(&self, setting: &Definition) -> Option<Source> {
+        self.rows.iter().find(|row| row.name == setting.name).map(|row| row.source)
     }
 
     /// A setting that has a default value.

@@ -3,6 +3,7 @@
 
 use core::fmt::Display;
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     ffi::{OsStr, OsString},
     fs::File,
@@ -16,6 +17,7 @@ use zeroize::Zeroizing;
 use super::{
     SettingsError,
     definitions::{Definition, Fallback, Kind},
+    secret::MASK,
 };
 
 /// The largest file that holds a value or keys.
@@ -68,7 +70,9 @@ impl Found {
     /// A sentence about this setting: `NAME is "value", but {must}`. A secret is not quoted.
     pub(super) fn refuse(&self, must: impl Display) -> SettingsError {
         let sentence = match self.setting.kind {
-            Kind::Open(_) => format!("{} is {}, but {must}", self.given_as(), quoted(&self.value)),
+            Kind::Open(_) => {
+                format!("{} is {}, but {must}", self.given_as(), quoted(&without_password(&self.value)))
+            }
             Kind::Secret => format!("{} {must}", self.given_as()),
         };
         SettingsError::new(self.setting.name, sentence)
@@ -77,6 +81,21 @@ impl Found {
     /// The value as something usable; `parse` says what it must be.
     pub(super) fn parse<T, E: Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<T, SettingsError> {
         parse(&self.value).map_err(|must| self.refuse(must))
+    }
+}
+
+/// A URL, or what is meant to be one, without the password in it.
+pub(super) fn without_password(text: &str) -> Cow<'_, str> {
+    let begins = text.find("://").map_or(0, |at| at + 3);
+    let parts = || {
+        let (scheme, rest) = text.split_at_checked(begins)?;
+        let (login, host) = rest.rsplit_once('@')?;
+        let (user, _) = login.split_once(':')?;
+        Some((scheme, user, host))
+    };
+    match parts() {
+        Some((scheme, user, host)) => Cow::Owned(format!("{scheme}{user}:{MASK}@{host}")),
+        None => Cow::Borrowed(text),
     }
 }
 
@@ -240,6 +259,22 @@ mod tests {
             let error = found(&definitions::PORT, flag, &[("PORT", "2"), ("PORT_FILE", "/x")]).unwrap_err();
             assert!(error.contains("PORT and PORT_FILE are both set"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        for (text, shown) in [
+            ("redis://u:hunter2@h:1/0", "redis://u:***@h:1/0"),
+            ("rediss://:hunter@2@h", "rediss://:***@h"),
+            ("u:hunter2@h:1", "u:***@h:1"),
+            ("redis://h:1", "redis://h:1"),
+            ("h:1", "h:1"),
+        ] {
+            assert_eq!(without_password(text), shown);
+        }
+        let value = Zeroizing::new("redis://u:hunter2@h".to_owned());
+        let found = Found { setting: &definitions::REDIS_ADDR, value, source: Source::Env };
+        assert!(!found.refuse("must be else").to_string().contains("hunter"));
     }
 
     #[test]

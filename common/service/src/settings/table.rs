@@ -72,7 +72,7 @@ impl Settings {
     pub fn table(&self) -> Table {
         Table {
             settings: self.rows.clone(),
-            keys: self.keys.iter().map(KeyRow::from).collect(),
+            keys: self.signatures().into_iter().flat_map(|of| of.keys.iter()).map(KeyRow::from).collect(),
             warnings: self.warnings.clone(),
         }
     }
@@ -95,7 +95,8 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = width(self.settings.iter().map(|row| row.name));
         let value = width(self.settings.iter().map(|row| row.value.as_str())).min(40);
-        for (index, group) in Group::ALL.into_iter().enumerate() {
+        let has = |group: &Group| self.settings.iter().any(|row| row.group == group.heading());
+        for (index, group) in Group::ALL.into_iter().filter(has).enumerate() {
             let gap = if index == 0 { "" } else { "\n" };
             writeln!(f, "{gap}{}", group.heading())?;
             for row in self.settings.iter().filter(|row| row.group == group.heading()) {

@@ -15,12 +15,24 @@ struct Serve {
     raw: Raw,
 }
 
-fn load_with(flags: &[&str], env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-    let raw = Serve::try_parse_from(["serve"].iter().chain(flags)).unwrap().raw;
-    Settings::load_from(&raw, |name| env.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
+pub(super) fn load_with(flags: &[&str], env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    load_as(Role::Serve, flags, env)
 }
 
-fn load(env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+pub(super) fn load_as(role: Role, flags: &[&str], env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let raw = Serve::try_parse_from(["serve"].iter().chain(flags)).unwrap().raw;
+    let env = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+    Settings::load_from(role, &raw, env)
+}
+
+fn embedded(settings: &Settings) -> &Embedded {
+    match &settings.shape {
+        Shape::Embedded(embedded) => embedded,
+        Shape::Kafka(_) => panic!("there is no Kafka"),
+    }
+}
+
+pub(super) fn load(env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     load_with(&[], env)
 }
 
@@ -41,10 +53,10 @@ fn assert_refused(env: &[(&str, &str)], parts: &[&str]) {
 }
 
 fn keys(settings: &Settings) -> Vec<(String, &'static str)> {
-    settings.keys.iter().map(|key| (key.tenant().to_string(), key.algorithm().as_str())).collect()
+    settings.signatures().unwrap().keys.iter().map(|key| (key.tenant().to_string(), key.algorithm().as_str())).collect()
 }
 
-fn file(dir: &tempfile::TempDir, name: &str, content: &str) -> String {
+pub(super) fn file(dir: &tempfile::TempDir, name: &str, content: &str) -> String {
     let path = dir.path().join(name);
     std::fs::write(&path, content).unwrap();
     path.to_str().unwrap().to_owned()
@@ -53,19 +65,18 @@ fn file(dir: &tempfile::TempDir, name: &str, content: &str) -> String {
 #[test]
 fn a_key_is_all_that_has_to_be_set() {
     let settings = load(&[("PCS_HMAC_KEY", "testsecret")]).unwrap();
-    assert_eq!(settings.listen.to_string(), "0.0.0.0:8080");
-    assert_eq!(settings.data_dir, PathBuf::from("data"));
-    assert_eq!(settings.retention, Duration::from_secs(16 * 86_400));
-    assert_eq!(settings.signing, Signing::Required { hmac: true, ed25519: false, scope: flk_contract::Form::Payload });
-    let Admission { token_rate, connections, requests, bytes, .. } = settings.admission;
+    let Embedded { data_dir, retention, queue, admission, signatures } = embedded(&settings);
+    assert_eq!((data_dir, retention), (&PathBuf::from("data"), &Duration::from_secs(16 * 86_400)));
+    let scope = flk_contract::Form::Payload;
+    assert_eq!(signatures.signing, Signing::Required { hmac: true, ed25519: false, scope });
+    let Admission { token_rate, connections, requests, bytes, body_read } = *admission;
     assert_eq!((token_rate, connections, requests, bytes), (1000, 16_384, 4096, 64 << 20));
-    assert_eq!(
-        (settings.admission.header_read, settings.admission.body_read),
-        (Duration::from_secs(30), Duration::from_secs(30))
-    );
-    assert_eq!((settings.queue, settings.deadlines), (4096, Deadlines::default()));
-    assert_eq!(settings.logging, Logging::default());
-    assert!(settings.metrics_auth.is_none() && settings.warnings.is_empty());
+    let Process { listen, header_read, deadlines, metrics_auth, logging } = &settings.process;
+    assert_eq!(listen.to_string(), "0.0.0.0:8080");
+    assert_eq!((*header_read, body_read), (Duration::from_secs(30), Duration::from_secs(30)));
+    assert_eq!((*queue, *deadlines), (4096, Deadlines::default()));
+    assert_eq!(*logging, Logging::default());
+    assert!(metrics_auth.is_none() && settings.warnings.is_empty());
     assert_eq!(keys(&settings), [("default".to_owned(), "hmac")]);
 }
 
@@ -86,7 +97,7 @@ fn the_address_and_the_port_combine() {
         (&[], &[("FLK_LISTEN", "[::1]:9"), ("PORT", "81")], "[::1]:9"),
     ] {
         let env: Vec<_> = env.iter().copied().chain([("PCS_SIGN_ALG", "none")]).collect();
-        assert_eq!(load_with(flags, &env).unwrap().listen.to_string(), expected);
+        assert_eq!(load_with(flags, &env).unwrap().process.listen.to_string(), expected);
     }
     assert_refused(&[("FLK_LISTEN", "localhost:80")], &["FLK_LISTEN is \"localhost:80\"", "127.0.0.1:8080"]);
     let error = load_with(&["--listen", "x"], &[]).unwrap_err().to_string();
@@ -114,7 +125,7 @@ fn signing_without_a_key_is_refused_and_says_what_to_set() {
 #[test]
 fn unsigned_records_have_to_be_said_and_are_warned_about() {
     let settings = load(&[("PCS_SIGN_ALG", "none")]).unwrap();
-    assert_eq!(settings.signing, Signing::Off);
+    assert_eq!(embedded(&settings).signatures.signing, Signing::Off);
     assert!(
         settings.warnings[0].starts_with("PCS_SIGN_ALG=none: records are taken unsigned"),
         "{:?}",
@@ -150,7 +161,10 @@ fn keys_come_from_every_setting_together() {
     .unwrap();
     let of = |tenant, algorithm| keys(&settings).iter().filter(|key| key.0 == tenant && key.1 == algorithm).count();
     assert_eq!((of("default", "hmac"), of("default", "ed25519"), of("a", "hmac")), (5, 2, 1));
-    assert_eq!(settings.signing, Signing::Required { hmac: true, ed25519: true, scope: flk_contract::Form::Content });
+    assert_eq!(
+        embedded(&settings).signatures.signing,
+        Signing::Required { hmac: true, ed25519: true, scope: flk_contract::Form::Content }
+    );
     assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
 }
 
@@ -199,7 +213,7 @@ fn the_metrics_password_goes_with_its_user() {
     assert_refused(&[key, ("METRICS_PASS", "hunter2")], &["METRICS_PASS is set without METRICS_USER"]);
     assert_refused(&[key, ("METRICS_USER", "u")], &["METRICS_USER is set without METRICS_PASS"]);
     assert_refused(&[key, ("METRICS_USER", "u:v"), ("METRICS_PASS", "p")], &["METRICS_USER is \"u:v\"", "no colon"]);
-    let auth = load(&[key, ("METRICS_USER", "u"), ("METRICS_PASS", "p")]).unwrap().metrics_auth.unwrap();
+    let auth = load(&[key, ("METRICS_USER", "u"), ("METRICS_PASS", "p")]).unwrap().process.metrics_auth.unwrap();
     assert_eq!((auth.user.as_str(), auth.password.expose()), ("u", "p"));
 }
 
@@ -210,8 +224,16 @@ fn a_value_that_is_none_is_refused_by_what_it_must_be() {
         ("PORT", "http", "0 to 65535"),
         ("TOKEN_RATE", "-1", "0 is no limit"),
         ("PCS_SIGN_SCOPE", "all", "payload or content"),
-        ("DEDUP_BACKEND", "redis", "distributed shape"),
-        ("DEDUP_BACKEND", "postgres", "distributed shape"),
+        ("DEDUP_BACKEND", "redis", "set KAFKA_BROKERS"),
+        ("DEDUP_BACKEND", "postgres", "set KAFKA_BROKERS"),
+        ("DEDUP_BACKEND", "oracle", "redis or postgres"),
+        ("KAFKA_PARTITIONS", "0", "from 1 to"),
+        ("KAFKA_REPLICATION", "many", "from 1 to"),
+        ("KAFKA_MIN_INSYNC", "4", "at most KAFKA_REPLICATION (3)"),
+        ("FLK_REPLIES_PARTITION", "-1", "counted from 0"),
+        ("FLK_INSTANCE_ID", "a b", "A-Z a-z 0-9"),
+        ("FLK_INDEX_DIR", " ", "path of a directory"),
+        ("FLK_HOT_WINDOW", "15d", "to 14days"),
         ("WAL_DIR", " ", "path of a directory"),
         ("FLK_RETENTION", "13d", "at least 14d"),
         ("FLK_MAX_CONNECTIONS", "0", "from 1 to"),

@@ -3,13 +3,13 @@
 
 use core::{
     net::{IpAddr, SocketAddr},
+    num::{NonZeroU16, NonZeroU32},
     ops::RangeInclusive,
     time::Duration,
 };
 
 use flk_contract::{Form, limits::BODY_BYTES_MAX, limits::WINDOW};
 
-use super::Backend;
 use crate::telemetry::Format;
 
 /// The address to listen on: `IP:PORT`, or an IP, to which `port` is added.
@@ -99,14 +99,56 @@ pub(super) fn log_format(text: &str) -> Result<Format, &'static str> {
     }
 }
 
-/// Where settled results are looked up.
+/// Where settled results are read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Backend {
+    /// Out of the log's own index.
+    Embedded,
+    Redis,
+    Postgres,
+}
+
+/// Where settled results are read back.
 pub(super) fn backend(text: &str) -> Result<Backend, &'static str> {
     match text {
         "embedded" | "memory" => Ok(Backend::Embedded),
-        "redis" | "postgres" => Err(
-            "must be embedded: redis and postgres belong to the distributed shape, which this version does not have",
-        ),
-        _ => Err("must be embedded (or memory, another name for it)"),
+        "redis" => Ok(Backend::Redis),
+        "postgres" => Ok(Backend::Postgres),
+        _ => Err("must be embedded (or memory, another name for it), redis or postgres"),
+    }
+}
+
+/// Partitions of a topic.
+pub(super) fn partitions(text: &str) -> Result<NonZeroU32, &'static str> {
+    const MOST: u32 = 100_000;
+    let number = text.parse().ok().filter(|number: &NonZeroU32| number.get() <= MOST);
+    number.ok_or("must be a whole number from 1 to 100000")
+}
+
+/// Copies of a record.
+pub(super) fn copies(text: &str) -> Result<NonZeroU16, &'static str> {
+    const MOST: u16 = 100;
+    let number = text.parse().ok().filter(|number: &NonZeroU16| number.get() <= MOST);
+    number.ok_or("must be a whole number from 1 to 100")
+}
+
+/// The number of a partition.
+pub(super) fn partition(text: &str) -> Result<i32, &'static str> {
+    text.parse().ok().filter(|number| *number >= 0).ok_or("must be the number of a partition, counted from 0")
+}
+
+/// How long results can be read back.
+pub(super) fn window(text: &str) -> Result<Duration, String> {
+    duration(Duration::from_secs(60)..=WINDOW)(text)
+}
+
+/// The name of a member of a group: Kafka writes it into its files and lines.
+pub(super) fn instance(text: &str) -> Result<String, &'static str> {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match text {
+        "." | ".." => Err("must be a name, which . and .. are not"),
+        text if text.len() <= 249 && text.chars().all(word) => Ok(text.to_owned()),
+        _ => Err("must be up to 249 of A-Z a-z 0-9 . _ -"),
     }
 }
 
@@ -224,12 +266,28 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_the_distributed_shape_is_refused_in_words() {
-        assert_eq!(backend("embedded"), Ok(Backend::Embedded));
-        assert_eq!(backend("memory"), Ok(Backend::Embedded));
-        for name in ["redis", "postgres"] {
-            assert!(backend(name).unwrap_err().contains("distributed shape"), "{name}");
+    fn a_backend_has_a_name() {
+        for (text, backend_of) in [
+            ("embedded", Backend::Embedded),
+            ("memory", Backend::Embedded),
+            ("redis", Backend::Redis),
+            ("postgres", Backend::Postgres),
+        ] {
+            assert_eq!(backend(text), Ok(backend_of));
         }
         assert!(backend("sqlite").is_err());
+    }
+
+    #[test]
+    fn what_kafka_has_is_counted_from_one_and_numbered_from_zero() {
+        assert_eq!((partitions("48").map(NonZeroU32::get), copies("3").map(NonZeroU16::get)), (Ok(48), Ok(3)));
+        assert_eq!(partition("0"), Ok(0));
+        assert!(partitions("0").is_err() && partitions("100001").is_err() && copies("101").is_err());
+        assert!(partition("-1").is_err() && partition("2147483648").is_err());
+        assert_eq!(instance("sink-0.eu_1"), Ok("sink-0.eu_1".to_owned()));
+        assert!(
+            [".", "..", "a b", "a/b"].iter().all(|name| instance(name).is_err()) && instance(&"x".repeat(250)).is_err()
+        );
+        assert!(window("14d").is_ok() && window("15d").is_err() && window("59s").is_err());
     }
 }

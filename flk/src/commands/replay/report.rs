@@ -25,6 +25,8 @@ pub(super) enum Kind {
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Difference {
+    /// Its partition: 0 in an embedded log.
+    pub(super) partition: i32,
     /// Offset of the record; the first, where there are several.
     pub(super) offset: i64,
     pub(super) kind: Kind,
@@ -42,7 +44,7 @@ impl Difference {
         if json {
             return output::json_line(out, &Line { difference: self });
         }
-        let Self { offset, kind, field, stored, now } = self;
+        let Self { partition, offset, kind, field, stored, now } = self;
         let (bad, kind) = (
             style::BAD,
             match kind {
@@ -53,8 +55,8 @@ impl Difference {
         );
         let (stored, now) = (output::printable(stored), output::printable(now));
         match self.kind {
-            Kind::Damage => writeln!(out, "{bad}0/{offset}{bad:#}  {kind}  {stored}: {now}"),
-            _ => writeln!(out, "{bad}0/{offset}{bad:#}  {kind}  {field}: stored {stored}, now {now}"),
+            Kind::Damage => writeln!(out, "{bad}{partition}/{offset}{bad:#}  {kind}  {stored}: {now}"),
+            _ => writeln!(out, "{bad}{partition}/{offset}{bad:#}  {kind}  {field}: stored {stored}, now {now}"),
         }
     }
 }
@@ -76,9 +78,11 @@ impl Span {
         self.last = offset;
     }
 
-    fn words(self) -> String {
+    fn words(self, partitions: bool) -> String {
         let records = count(self.records, "record");
         match self.records {
+            // Offsets of several partitions say nothing together.
+            _ if partitions => records,
             1 => format!("{records}, 0/{}", self.first),
             _ => format!("{records}, from 0/{} to 0/{}", self.first, self.last),
         }
@@ -107,6 +111,10 @@ pub(super) struct Sum {
     pub(super) signing_was_off: Span,
     pub(super) winner_not_kept: u64,
     pub(super) authentic_now: u64,
+    /// Results whose own record retention has removed.
+    pub(super) not_kept: u64,
+    /// They lie in several partitions.
+    pub(super) partitions: bool,
 }
 
 impl Sum {
@@ -135,6 +143,7 @@ impl Sum {
             signing_was_off: u64,
             winner_not_kept: u64,
             authentic_now: u64,
+            not_kept: u64,
         }
         #[derive(Serialize)]
         struct UnknownKey<'a> {
@@ -153,6 +162,7 @@ impl Sum {
             signing_was_off: self.signing_was_off.records,
             winner_not_kept: self.winner_not_kept,
             authentic_now: self.authentic_now,
+            not_kept: self.not_kept,
         };
         output::json_line(out, &Line { summary })
     }
@@ -160,23 +170,31 @@ impl Sum {
     pub(super) fn write(&self, out: &mut dyn io::Write) -> io::Result<()> {
         let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
         let mut row = |name: &str, cell: Cell| table.row([Cell::new(name, style::DIM), cell]);
-        let looked_at = if self.looked_at.records == 0 { "no record".to_owned() } else { self.looked_at.words() };
+        let looked_at =
+            if self.looked_at.records == 0 { "no record".to_owned() } else { self.looked_at.words(self.partitions) };
         row("judged again", looked_at.into());
         row("of these, settled results", grouped(self.settled).into());
         let bad = if self.differences > 0 { style::BAD } else { style::GOOD };
         row("differences", Cell::new(grouped(self.differences), bad));
         for ((tenant, key), span) in &self.unknown_keys {
-            let text = format!("{key} of the tenant {tenant}: {}; all but the signature was checked", span.words());
+            let text = format!(
+                "{key} of the tenant {tenant}: {}; all but the signature was checked",
+                span.words(self.partitions)
+            );
             row("key unknown", Cell::new(text, style::WARN));
         }
         if self.signing_was_off.records > 0 {
-            let text = format!("{}; all but the signature was checked", self.signing_was_off.words());
+            let text = format!("{}; all but the signature was checked", self.signing_was_off.words(self.partitions));
             row("signing was off", Cell::new(text, style::WARN));
         }
         if self.winner_not_kept > 0 {
             let records = count(self.winner_not_kept, "duplicate or conflicting record");
             let text = format!("{records}: the record that settled the id is not kept");
             row("not compared", text.into());
+        }
+        if self.not_kept > 0 {
+            let records = count(self.not_kept, "settled result");
+            row("not kept", format!("{records}: the record that it was judged from has been removed").into());
         }
         if self.authentic_now > 0 {
             let text =

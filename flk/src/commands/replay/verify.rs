@@ -60,7 +60,14 @@ impl Verification {
                     return Ok(());
                 }
                 let stored = if from == to { "this record".to_owned() } else { format!("records {from} to {to}") };
-                self.differ(Difference { offset: from, kind: Kind::Damage, field: "record", stored, now: what })
+                self.differ(Difference {
+                    partition: 0,
+                    offset: from,
+                    kind: Kind::Damage,
+                    field: "record",
+                    stored,
+                    now: what,
+                })
             }
         }
     }
@@ -84,7 +91,7 @@ impl Verification {
             Signature::WasOff => self.sum.signing_was_off.add(offset),
         }
         for (field, stored, now) in again.differences {
-            self.differ(Difference { offset, kind: Kind::Verdict, field, stored, now })?;
+            self.differ(Difference { partition: 0, offset, kind: Kind::Verdict, field, stored, now })?;
         }
         match says {
             Says::Same => Ok(()),
@@ -106,7 +113,7 @@ impl Verification {
         ];
         for (field, stored, now) in fields {
             if stored != now {
-                self.differ(Difference { offset, kind: Kind::Settlement, field, stored, now })?;
+                self.differ(Difference { partition: 0, offset, kind: Kind::Settlement, field, stored, now })?;
             }
         }
         Ok(())

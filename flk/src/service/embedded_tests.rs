@@ -7,8 +7,13 @@ use core::{
 use std::path::Path;
 
 use flk_contract::LogTime;
+use flk_ingest::Limits;
 use flk_log::Clock;
-use tokio::sync::mpsc;
+use flk_service::{
+    Settings,
+    settings::{Raw, Role, Shape},
+};
+use tokio::{net::TcpListener, sync::mpsc};
 
 use super::*;
 use crate::http;
@@ -51,18 +56,19 @@ async fn start(dir: &Path) -> Running {
         "WAL_DIR" => Some(data_dir.clone()),
         _ => None,
     };
-    let settings = Settings::load_from(&Raw::default(), env).unwrap();
+    let settings = Settings::load_from(Role::Serve, &Raw::default(), env).unwrap();
+    let Shape::Embedded(embedded) = settings.shape else { panic!("there is no Kafka") };
     let (metrics, lifecycle, clock) = (Metrics::new(), Lifecycle::new(), Arc::new(Trap::default()));
-    let verifier = Verifier::new(settings.signing, Arc::new(settings.keys.clone()));
+    let verifier = Verifier::new(embedded.signatures.signing, Arc::new(embedded.signatures.keys.clone()));
     let opened =
         Embedded::open(dir, &Options::default(), verifier, clock.clone(), metrics.clone(), lifecycle.clone()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let addr = listener.local_addr().unwrap();
+    let url = format!("http://{addr}");
     let (signals, asked) = mpsc::channel(1);
     let limits = Limits { connections: 16, ..Limits::default() };
-    let exit = tokio::spawn(async move {
-        until_stopped(&settings, Arc::new(opened), listener, limits, metrics, lifecycle, Sent(asked)).await
-    });
+    let begun = Begun { process: settings.process, limits, listener, addr, metrics, lifecycle };
+    let exit = tokio::spawn(async move { until_stopped(&embedded, Arc::new(opened), begun, Sent(asked)).await });
     Running { url, clock, signals, exit }
 }
 
