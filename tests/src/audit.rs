@@ -15,7 +15,7 @@ use flk_log::topic::Topic;
 use serde_json::Value;
 
 use crate::{
-    Service, Stand, Traffic,
+    Client, Service, Stand, Traffic,
     kafka::{self, Consumed},
     stand::PARTITIONS,
     until_or,
@@ -276,24 +276,41 @@ pub fn settled(stand: &Stand, within: Duration) -> Audit {
 /// # Panics
 /// Where no answer comes.
 pub fn served(service: &Service, audit: &Audit) -> Vec<String> {
-    let mut differs = Vec::new();
-    let mut client = service.client();
-    for outcome in &audit.outcomes {
+    let outcomes = asked_by_several(service, &audit.outcomes, |client, outcome| {
         let (partition, offset) = outcome.place;
         let path = format!("/v1/records/{partition}/{offset}");
         let answer = client.call(&crate::Request::get(&path));
         let told = answer.status == 200;
-        if !told || answer.field("state") != outcome.state || answer.field("code") != outcome.code.as_str() {
-            differs.push(format!("{path} is {} {} on the topics, and {answer}", outcome.state, outcome.code));
-        }
-    }
-    for (key, value) in &audit.results {
+        let same = told && answer.field("state") == outcome.state && answer.field("code") == outcome.code.as_str();
+        (!same).then(|| format!("{path} is {} {} on the topics, and {answer}", outcome.state, outcome.code))
+    });
+    let results: Vec<_> = audit.results.iter().collect();
+    let results = asked_by_several(service, &results, |client, (key, value)| {
         let (tenant, id) = key.split_once('/').unwrap_or_default();
         let request = crate::Request::get(&format!("/v1/pcs/{id}")).header("X-Tenant-Id", tenant);
         let answer = client.call(&request);
-        if answer.status != 200 || answer.json() != result_of(value) {
-            differs.push(format!("{key} is {value} in pcs.results, and {answer}"));
-        }
-    }
-    differs
+        let same = answer.status == 200 && answer.json() == result_of(value);
+        (!same).then(|| format!("{key} is {value} in pcs.results, and {answer}"))
+    });
+    [outcomes, results].concat()
+}
+
+/// Several clients ask at a time: there are thousands to ask for, and a single one mostly waits.
+fn asked_by_several<T: Sync>(
+    service: &Service,
+    all: &[T],
+    ask: impl Fn(&mut Client, &T) -> Option<String> + Sync,
+) -> Vec<String> {
+    const CLIENTS: usize = 8;
+    let ask = &ask;
+    std::thread::scope(|scope| {
+        let one = |some| {
+            scope.spawn(move || {
+                let mut client = service.client();
+                <[T]>::iter(some).filter_map(|one| ask(&mut client, one)).collect::<Vec<_>>()
+            })
+        };
+        let asked: Vec<_> = all.chunks(all.len().div_ceil(CLIENTS).max(1)).map(one).collect();
+        asked.into_iter().flat_map(|differs| differs.join().unwrap()).collect()
+    })
 }

@@ -22,8 +22,9 @@ use crate::{
 /// A service. Dropping it kills it.
 #[derive(Debug)]
 pub struct Service {
-    setup: Setup,
+    // Before their directories, which go with the set-up.
     processes: Vec<Process>,
+    setup: Setup,
     stand: Option<Stand>,
 }
 
@@ -46,7 +47,7 @@ impl Service {
             Process::new(&name, &logs)
         };
         let processes = setup.members().iter().enumerate().map(named).collect();
-        Self { setup, processes, stand }
+        Self { processes, setup, stand }
     }
 
     /// The process that answers requests.
