@@ -87,6 +87,9 @@ impl Readers {
             .set("fetch.max.bytes", RECORD_BYTES_MAX.to_string())
             .set("queued.min.messages", "1")
             .set("queued.max.messages.kbytes", "2048")
+            // What is queued is always enough, and a partition that has enough is not asked for a while: a second, if
+            // nobody says otherwise, in which the next record of it would wait.
+            .set("fetch.queue.backoff.ms", "0")
             .set_log_level(RDKafkaLogLevel::Emerg);
         config.create_with_context(Asking).map_err(|error| AskError::of(&error))
     }

@@ -71,6 +71,8 @@ impl Scan {
             .set("fetch.message.max.bytes", RECORD_BYTES_MAX.to_string())
             .set("fetch.max.bytes", (8 * RECORD_BYTES_MAX).to_string())
             .set("queued.max.messages.kbytes", "16384")
+            // Who reads is faster than a second, for which a full queue would not be filled again.
+            .set("fetch.queue.backoff.ms", "10")
             .set("fetch.error.backoff.ms", "100")
             .set_log_level(RDKafkaLogLevel::Emerg);
         let client: BaseConsumer<Asking> = config.create_with_context(Asking).map_err(|error| AskError::of(&error))?;
