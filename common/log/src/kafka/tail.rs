@@ -191,6 +191,8 @@ fn config(connection: &Connection, options: &TailOptions) -> rdkafka::ClientConf
         .set("fetch.message.max.bytes", RECORD_BYTES_MAX.to_string())
         .set("fetch.max.bytes", (4 * RECORD_BYTES_MAX).to_string())
         .set("queued.max.messages.kbytes", "8192")
+        // A queue that was full for a moment is filled again at once, not after a second.
+        .set("fetch.queue.backoff.ms", "10")
         // After an error, not half a second without records: somebody waits.
         .set("fetch.error.backoff.ms", "50")
         .set("topic.metadata.refresh.interval.ms", "30000");
