@@ -1,6 +1,6 @@
 //! Prometheus text, as far as tests ask it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every series and its value.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,9 +29,9 @@ impl Metrics {
         Self(sums)
     }
 
-    /// How many series there are.
-    pub fn count(&self) -> usize {
-        self.0.len()
+    /// The series there are.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.0.keys().map(String::as_str).collect()
     }
 
     /// A series, named as the text has it: `name` or `name{label="value"}`.

@@ -421,6 +421,12 @@ impl Watch for Restoring {
     fn on_settled(&self, settling: Settling, code: flk_contract::Code, took: Duration) {
         self.watch.on_settled(settling, code, took);
     }
+    fn on_folded(&self, took: Duration) {
+        self.watch.on_folded(took);
+    }
+    fn on_indexed(&self, took: Duration) {
+        self.watch.on_indexed(took);
+    }
     fn on_produced(&self, topic: Topic) {
         self.watch.on_produced(topic);
     }

@@ -56,6 +56,10 @@ pub trait Watch: Send + Sync + 'static {
     }
     /// A record was folded, with effects, that long after its append to pcs.raw.
     fn on_settled(&self, _settling: Settling, _code: Code, _took: Duration) {}
+    /// What a record comes to was found out, its id looked up.
+    fn on_folded(&self, _took: Duration) {}
+    /// A batch was written into the index.
+    fn on_indexed(&self, _took: Duration) {}
     /// A record was acknowledged.
     fn on_produced(&self, _topic: Topic) {}
     /// One was not, and is produced again.

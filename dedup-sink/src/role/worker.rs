@@ -282,7 +282,9 @@ impl Worker {
             (Ok(verified), Some(settled_at)) => {
                 let Verified { settled } = &verified;
                 let arrival = Arrival { origin: &settled.origin, offset, settled_at };
+                let since = Instant::now();
                 let settlement = state.settle(settled.code, &settled.facts, arrival)?;
+                watch.on_folded(since.elapsed());
                 if !state.is_live(offset) {
                     state.stage_silent(offset);
                     return Ok(());
@@ -320,7 +322,9 @@ impl Worker {
         if !self.watch.goes_on(partition, Step::Polled) {
             return Err(Ended::Stopped(partition, Step::Polled));
         }
+        let since = Instant::now();
         let Some(Written { staged, silent, restored }) = settling.write()? else { return Ok(()) };
+        self.watch.on_indexed(since.elapsed());
         self.passes(partition, Step::Indexed)?;
         self.control.done_all(partition, generation, silent);
         if restored {

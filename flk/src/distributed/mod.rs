@@ -14,6 +14,8 @@ mod roles;
 #[cfg(feature = "kafka")]
 mod run;
 #[cfg(feature = "kafka")]
+mod timed;
+#[cfg(feature = "kafka")]
 pub(crate) mod topics;
 #[cfg(feature = "kafka")]
 mod watch;

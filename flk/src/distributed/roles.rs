@@ -167,8 +167,8 @@ pub(super) async fn ingest(shared: Arc<Shared>, settings: Ingest, eventual: Arc<
     let parts = router::Parts {
         connection,
         topics,
-        log: Arc::new(log),
-        read_side: read_side.map_err(|error| error.to_string())?,
+        log: Arc::new(log.watched(shared.watch.clone())),
+        read_side: shared.watch.timed(read_side.map_err(|error| error.to_string())?),
         verifier: Shared::verifier(&settings.signatures),
         clock: Arc::new(SystemClock),
         watch: shared.watch.clone(),
@@ -222,7 +222,7 @@ pub(super) async fn sink(shared: Arc<Shared>, settings: Sink) -> Result<(), Stri
                 topics,
                 log,
                 index: &settings.index_dir,
-                read_side: Some(read_side),
+                read_side: Some(shared.watch.timed(read_side)),
                 clock: Arc::new(SystemClock),
                 watch: shared.watch.clone(),
             };

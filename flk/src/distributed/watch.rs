@@ -8,16 +8,18 @@ use std::{
     time::Instant,
 };
 
-use flk_contract::Code;
+use flk_contract::{Code, Tenant};
 use flk_dedup_sink::role::{self as sink, Settling};
 use flk_ingest::router::{self, Answered, Source};
 use flk_log::topic::Topic;
-use flk_results::read_side::{ReadSideError, Reason};
+use flk_results::read_side::{ReadSide, ReadSideError, Reason};
 use flk_service::{
     Metrics,
-    metrics::{OverKafka, State},
+    metrics::{Op, OverKafka, State},
 };
 use flk_verifier::role as verifier;
+
+use super::timed::Timed;
 
 /// How often progress of a restore is said.
 const PROGRESS: Duration = Duration::from_secs(2);
@@ -33,6 +35,7 @@ pub(super) struct RoleMetrics {
 const REFUSED: &str = "refused";
 /// What could not be read, for a GET or for a lost answer; why is in the read side's own check.
 const READING: &str = "reading";
+
 impl RoleMetrics {
     /// Into these; whatever can happen starts at 0.
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
@@ -58,6 +61,11 @@ impl RoleMetrics {
             over.verdict.with_label_values(&[of(source)]);
         }
         Self { metrics, over, restoring: Mutex::default() }
+    }
+
+    /// The same read side, timed.
+    pub(super) fn timed(&self, read_side: Arc<dyn ReadSide>) -> Arc<dyn ReadSide> {
+        Arc::new(Timed { inner: read_side, metrics: self.metrics.clone() })
     }
 
     fn gap(&self, topic: Topic, expected: i64, found: i64) {
@@ -108,10 +116,19 @@ fn of(source: Source) -> &'static str {
     }
 }
 
+impl flk_log::watch::Watch for RoleMetrics {
+    fn on_append(&self, took: Duration) {
+        self.metrics.log_append_seconds.observe(took.as_secs_f64());
+    }
+}
+
 impl verifier::Watch for RoleMetrics {
     /// What is accepted is counted by whoever settles it; what is refused ends here.
-    fn on_judged(&self, code: Code, took: Duration) {
+    fn on_judged(&self, code: Code, tenant: Option<&Tenant>, took: Duration) {
         self.metrics.verdict(code);
+        if let Some(tenant) = tenant {
+            self.metrics.count_tenant(tenant);
+        }
         self.stage(JUDGED, took);
         if code == Code::BadSignature {
             self.metrics.signature_err.inc();
@@ -182,6 +199,14 @@ impl sink::Watch for RoleMetrics {
                 }
             }
         }
+    }
+
+    fn on_folded(&self, took: Duration) {
+        self.metrics.dedup_op(Op::Settle, took);
+    }
+
+    fn on_indexed(&self, took: Duration) {
+        self.metrics.dedup_op(Op::Apply, took);
     }
 
     fn on_produced(&self, topic: Topic) {

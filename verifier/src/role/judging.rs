@@ -3,7 +3,7 @@
 use core::num::NonZeroU32;
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use flk_contract::{Code, LogId, LogTime, Origin, Position, Settled, Verdict, partition, wire::State};
+use flk_contract::{Code, LogId, LogTime, Origin, Position, Settled, Tenant, Verdict, partition, wire::State};
 use flk_log::{
     Decided,
     kafka::Record,
@@ -41,6 +41,8 @@ pub(super) struct Delivered {
 pub(super) struct Judged {
     pub(super) from: Delivered,
     pub(super) code: Code,
+    /// Whose it is, where that is known.
+    pub(super) tenant: Option<Tenant>,
     pub(super) headers: Headers,
     pub(super) out: Out,
 }
@@ -60,15 +62,17 @@ pub(super) enum Out {
 impl Court {
     /// Judges a record that has a log time. Never unwinds.
     pub(super) fn judge(&self, record: Record, at: LogTime) -> Judged {
+        let mut tenant = None;
         let (code, out) = self.or_internal(&record, at, || {
             let verdict = self.verifier.judge(&record.value, at, record.headers.tenant.as_deref());
+            tenant = verdict.facts.as_ref().map(|facts| facts.tenant.clone());
             let origin = self.origin(&record, at);
             match self.verified(&verdict, &origin) {
                 Some(out) => (verdict.code, out),
                 None => self.refused(verdict, &origin, Some(&record.value), record.headers.reply),
             }
         });
-        Judged { from: Delivered::of(&record), code, headers: record.headers, out }
+        Judged { from: Delivered::of(&record), code, tenant, headers: record.headers, out }
     }
 
     /// Refuses a record that has no log time, and so can not be judged: not ever, because the time of a
@@ -81,7 +85,7 @@ impl Court {
             let verdict = Verdict { reason: reason.to_owned(), ..Verdict::internal() };
             self.refused(verdict, &self.origin(&record, never), Some(&record.value), record.headers.reply)
         });
-        Judged { from: Delivered::of(&record), code, headers: record.headers, out }
+        Judged { from: Delivered::of(&record), code, tenant: None, headers: record.headers, out }
     }
 
     /// What a record comes to, also where finding out panics: nobody can buy a crash loop with one record.

@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use flk_contract::{Code, LogTime};
+use flk_contract::LogTime;
 use flk_log::{
     kafka::{Control, NotQueued, Outgoing, Placed, ProduceError, Producer, Record, TopicsWatch},
     topic::{Headers, Topic, TopicNames},
@@ -225,7 +225,7 @@ impl Sending {
                 for record in batch {
                     let since = Instant::now();
                     let judged = this.court.refuse_timeless(record);
-                    this.judged(judged.code, since, Duration::ZERO);
+                    this.judged(&judged, since, Duration::ZERO);
                     this.send(&Arc::new(judged));
                 }
             });
@@ -240,14 +240,14 @@ impl Sending {
         let (since, ours) = (Instant::now(), self.ours());
         for (record, at) in records.into_iter().filter(|(record, _)| ours(Delivered::of(record))) {
             let judged = self.court.judge(record, at);
-            self.judged(judged.code, since, super::between(at, now));
+            self.judged(&judged, since, super::between(at, now));
             self.send(&Arc::new(judged));
         }
     }
 
     /// How a judged record is counted.
-    fn judged(&self, code: Code, since: Instant, waited: Duration) {
-        self.known.watch.on_judged(code, waited + since.elapsed());
+    fn judged(&self, judged: &Judged, since: Instant, waited: Duration) {
+        self.known.watch.on_judged(judged.code, judged.tenant.as_ref(), waited + since.elapsed());
     }
 }
 

@@ -2,13 +2,14 @@
 
 use core::time::Duration;
 
-use flk_contract::Code;
+use flk_contract::{Code, Tenant};
 use flk_log::topic::Topic;
 
 /// Watches the role at work.
 pub trait Watch: Send + Sync + 'static {
     /// A record was judged, that long after it was appended. One that was delivered again is judged again.
-    fn on_judged(&self, _code: Code, _took: Duration) {}
+    /// Whose it is is known where it is authentic.
+    fn on_judged(&self, _code: Code, _tenant: Option<&Tenant>, _took: Duration) {}
     /// A record of pcs.verified or pcs.refused was acknowledged.
     fn on_produced(&self, _topic: Topic) {}
     /// One was not, and is produced again.

@@ -102,7 +102,7 @@ impl Seen {
 }
 
 impl Watch for Seen {
-    fn on_judged(&self, code: Code, _took: Duration) {
+    fn on_judged(&self, code: Code, _: Option<&Tenant>, _took: Duration) {
         let panics = {
             let mut counts = self.0.lock().unwrap();
             *counts.judged.entry(code).or_default() += 1;

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Append, AppendError, Appended, Log, NewRecord, ReadError, StoredRecord, Ticket,
     topic::{Headers, ReplyTo, Topic},
+    watch::{Unwatched, Watch},
 };
 
 /// How the log is set.
@@ -44,7 +45,6 @@ const RETRY: Duration = Duration::from_millis(2);
 /// An append resolves with the broker's own offset and time; what became of the record is decided
 /// elsewhere, later. Nothing is taken while [`Log::health`] is not good: a record whose time is not the
 /// broker's would never be judged.
-#[derive(Debug)]
 pub struct KafkaLog {
     id: LogId,
     topic: Arc<str>,
@@ -53,11 +53,18 @@ pub struct KafkaLog {
     producer: Producer,
     readers: Arc<Readers>,
     watch: Arc<TopicsWatch>,
+    seen: Arc<dyn Watch>,
 }
 
 impl core::fmt::Debug for Readers {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Readers").finish_non_exhaustive()
+    }
+}
+
+impl core::fmt::Debug for KafkaLog {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("KafkaLog").field("id", &self.id).field("topic", &self.topic).finish_non_exhaustive()
     }
 }
 
@@ -89,7 +96,14 @@ impl KafkaLog {
             producer: Producer::new(connection, &options.producer)?,
             readers,
             watch: Arc::new(TopicsWatch::start_with(connection, topics, tend)?),
+            seen: Arc::new(Unwatched),
         })
+    }
+
+    /// The same, watched at work: what becomes durable, and how long that took.
+    #[must_use]
+    pub fn watched(self, by: Arc<dyn Watch>) -> Self {
+        Self { seen: by, ..self }
     }
 
     /// Takes a record in, with where its answer goes. As [`Log::append`] otherwise.
@@ -101,11 +115,19 @@ impl KafkaLog {
         let headers = Headers::of(&record, reply);
         let pairs = headers.encode(Topic::Raw);
         let outgoing = Outgoing { topic: &self.topic, partition: None, key: None, value: &record.body };
-        let until = Instant::now() + self.room;
+        let since = Instant::now();
+        let until = since + self.room;
         loop {
             let (resolver, ticket) = Ticket::new();
             let (log, topic, watch) = (self.id.clone(), self.topic.clone(), Arc::clone(&self.watch));
-            let told = move |outcome| resolver.resolve(appended(log, topic, &watch, outcome));
+            let seen = self.seen.clone();
+            let told = move |outcome| {
+                let appended = appended(log, topic, &watch, outcome);
+                if appended.is_ok() {
+                    seen.on_append(since.elapsed());
+                }
+                resolver.resolve(appended);
+            };
             let queued = self.producer.produce_with(outgoing, pairs.iter().map(|(name, value)| (*name, value)), told);
             match queued {
                 Ok(()) => return Ok(ticket),

@@ -28,7 +28,7 @@ impl State {
     }
 }
 
-/// An operation on the id index (label `op` of `dedup_operation_duration_seconds`).
+/// An operation on the id index or the read side (label `op` of `dedup_operation_duration_seconds`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Op {
     /// Asking what stands for one id.
@@ -37,11 +37,13 @@ pub enum Op {
     Settle,
     /// Writing a batch's new ids.
     Apply,
+    /// Bringing a batch to the read side.
+    Publish,
 }
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 3] = [Self::Lookup, Self::Settle, Self::Apply];
+    pub const ALL: [Self; 4] = [Self::Lookup, Self::Settle, Self::Apply, Self::Publish];
 
     /// The label.
     pub const fn as_label(self) -> &'static str {
@@ -49,6 +51,7 @@ impl Op {
             Self::Lookup => "lookup",
             Self::Settle => "settle",
             Self::Apply => "apply",
+            Self::Publish => "publish",
         }
     }
 }

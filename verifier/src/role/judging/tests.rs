@@ -184,7 +184,7 @@ fn a_record_without_a_log_time_is_refused_unjudged_and_says_what_to_do() {
 fn a_record_that_makes_judging_panic_is_refused_and_the_next_one_is_judged() {
     let court = court();
     let (code, out) = court.or_internal(&accepted(), AT, || panic!("a fault of ours"));
-    let judged = Judged { from: Delivered::of(&accepted()), code, headers: Headers::default(), out };
+    let judged = Judged { from: Delivered::of(&accepted()), code, tenant: None, headers: Headers::default(), out };
     let (refused, reply) = refused(&judged);
     assert_eq!((refused.code, refused.body_sha256, refused.origin), (Code::Internal, None, origin()));
     assert!(reply.is_some(), "whoever waits is told");
@@ -202,7 +202,7 @@ fn what_was_found_and_can_not_be_written_is_refused_all_the_same() {
         let verdict = Verdict { code, reason: String::new(), facts: Some(facts.clone()) };
         assert!(court.verified(&verdict, &origin()).is_none());
         let (code, out) = court.refused(verdict, &origin(), Some(b"x"), reply_to(1));
-        let judged = Judged { from: Delivered::of(&accepted()), code, headers: Headers::default(), out };
+        let judged = Judged { from: Delivered::of(&accepted()), code, tenant: None, headers: Headers::default(), out };
         let (refused, reply) = refused(&judged);
         assert_eq!((code, refused.code, refused.pcs_id), (Code::Internal, Code::Internal, None));
         assert!(reply.is_some());
