@@ -20,9 +20,10 @@ TORTURE_ROUNDS ?= 300
 GITLEAKS_VERSION := v8.30.1
 
 # What the end-to-end tests are told: the service to start, and where to leave its output.
+E2E_SUITES := --lib --bins $(addprefix --test ,audit docs durability e2e embedded faults golden readme secrets vectors_http)
 E2E := scripts/with-faults env FLK_BIN=$(FLK) FLK_TEST_LOGS=$(abspath $(TARGET_DIR)/test-logs)
 
-.PHONY: help demo demo-kafka test run build build-kafka check fmt clippy doc no-skips deny unit servers e2e shapes bench fuzz torture \
+.PHONY: help demo demo-kafka test run build build-kafka check fmt clippy doc no-skips deny unit servers e2e shapes bench fuzz torture promises \
 	security advisories secrets setup setup-deny setup-fuzz setup-secrets setup-servers
 
 help: ## this list
@@ -73,8 +74,12 @@ servers: setup-servers ## the servers that tests start (Kafka, Redis, Postgres),
 	cargo test --locked -p flk-servers
 
 e2e: build-kafka ## end to end in every shape, durability, faults (ARGS="--test NAME" for some, embedded)
-	$(E2E) cargo test --locked -p flk-tests $(ARGS)
+	$(E2E) cargo test --locked -p flk-tests $(or $(ARGS),$(E2E_SUITES))
 	$(if $(ARGS),,$(MAKE) shapes)
+
+# Servers that die, hang and forget, under load: a quarter of an hour.
+promises: build-kafka setup-servers ## the promises of the shape over Kafka, each with a real fault
+	$(E2E) cargo test --locked -p flk-tests --test kafka $(ARGS)
 
 # What is promised is the same in each shape, and so are the tests of it.
 shapes: build-kafka ## the end-to-end suite and the vectors over Kafka and Redis: one process, and one of each role

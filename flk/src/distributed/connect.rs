@@ -73,7 +73,7 @@ pub(crate) fn check(roles: &Distributed) -> Result<(), Failure> {
 }
 
 /// How Kafka is reached.
-pub(super) fn connection(of: &settings::Kafka) -> Result<Connection, Failure> {
+pub(crate) fn connection(of: &settings::Kafka) -> Result<Connection, Failure> {
     let secret = |secret: &settings::Secret| Zeroizing::new(secret.expose().to_owned());
     let settings = kafka::Settings {
         brokers: of.brokers.clone(),
@@ -90,14 +90,14 @@ pub(super) fn connection(of: &settings::Kafka) -> Result<Connection, Failure> {
 }
 
 /// What the topics have to be.
-pub(super) fn topics(connection: &Connection, layout: &Layout) -> Topics {
+pub(crate) fn topics(connection: &Connection, layout: &Layout) -> Topics {
     let Layout { partitions, raw_partitions, replies_partitions, replication, min_insync } = *layout;
     let names = connection.names().clone();
     Topics { names, partitions, raw_partitions, replies_partitions, replication, min_insync }
 }
 
 /// Who asks Kafka. A certificate that can not be read shows here.
-pub(super) fn admin(connection: &Connection) -> Result<Admin, Failure> {
+pub(crate) fn admin(connection: &Connection) -> Result<Admin, Failure> {
     Admin::new(connection).map_err(|error| Failure::mistake(format!("no client of Kafka can be made: {error}")))
 }
 

@@ -6,7 +6,7 @@
 //! of this; the others say so.
 
 #[cfg(feature = "kafka")]
-mod connect;
+pub(crate) mod connect;
 #[cfg(not(feature = "kafka"))]
 mod missing;
 #[cfg(feature = "kafka")]

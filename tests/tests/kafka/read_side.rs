@@ -11,6 +11,9 @@ use serde_json::Value;
 
 use super::{all_is_well, answered, fleet, under_load};
 
+/// An id that could be somebody's, and that nobody has settled. What can not be one is 404 without asking.
+const NOBODYS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
 /// Asks for everything that is told, again and again, until it is stopped: nobody ever reads another result.
 fn reads(traffic: &Traffic, to: std::net::SocketAddr, stop: &AtomicBool) -> u64 {
     let (mut client, mut found) = (Client::new(to), 0);
@@ -75,7 +78,7 @@ fn while_redis_is_away_verdicts_go_on_and_gets_are_503() {
         // What nobody has been told cannot be answered for at all; nor can what somebody has.
         let pcs = Pcs::fresh();
         let _ = service.submit(&pcs).expect(200);
-        for id in [pcs.id(), "nobody's"] {
+        for id in [pcs.id(), NOBODYS] {
             let answer = service.result(id).expect(503);
             assert_eq!(answer.header("retry-after"), Some("60"), "{answer}");
         }
@@ -94,7 +97,7 @@ fn a_redis_that_hangs_holds_up_no_verdict() {
     forgets(|redis, service, traffic| {
         redis.pause().unwrap();
         answered(traffic, 60);
-        let answer = service.result("nobody's");
+        let answer = service.result(NOBODYS);
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("60")), "{answer}");
         redis.resume().unwrap();
     });

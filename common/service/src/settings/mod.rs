@@ -35,8 +35,8 @@ pub use kafka::{Kafka, Layout};
 pub use raw::{Flags, Raw};
 pub use read_side::{ReadSide, Redis, Store};
 pub use role::{
-    DataDirOnly, Everything, IngestOnly, JudgingOnly, OfRole, RetentionOnly, Role, SinkOnly, TopicsOnly, VerifierOnly,
-    Which,
+    DataDirOnly, Everything, IngestOnly, JudgingOnly, OfRole, ReplayOnly, RetentionOnly, Role, SinkOnly, TopicsOnly,
+    VerifierOnly, Which,
 };
 pub use secret::Secret;
 pub use source::{Source, from_env};
@@ -238,7 +238,7 @@ impl Judging {
     ///
     /// # Errors
     /// [`SettingsError`]: the first setting that has to be changed.
-    pub fn load(flags: &Flags<JudgingOnly>) -> Result<Self, SettingsError> {
+    pub fn load<W>(flags: &Flags<W>) -> Result<Self, SettingsError> {
         Self::load_from(flags, |name| std::env::var_os(name))
     }
 
@@ -246,10 +246,7 @@ impl Judging {
     ///
     /// # Errors
     /// [`SettingsError`]: the first setting that has to be changed.
-    pub fn load_from(
-        flags: &Flags<JudgingOnly>,
-        env: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Self, SettingsError> {
+    pub fn load_from<W>(flags: &Flags<W>, env: impl Fn(&str) -> Option<OsString>) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(Given { flags: &flags.given, env: &env });
         let data_dir = reader.get(&definitions::DATA_DIR, values::directory)?;
         let signing::Judging { signing, keys, warnings } = signing::load(&mut reader)?;
@@ -282,6 +279,20 @@ pub fn retention(flags: &Flags<RetentionOnly>) -> Result<Duration, SettingsError
 pub fn kafka(flags: &Flags<TopicsOnly>) -> Result<Kafka, SettingsError> {
     let env = |name: &str| std::env::var_os(name);
     kafka::load(&mut Reader::new(Given { flags: &flags.given, env: &env }))?.ok_or_else(load::no_brokers)
+}
+
+/// Kafka, where the log is there: where brokers are set, and no data directory was typed instead.
+///
+/// # Errors
+/// [`SettingsError`]: the first setting that has to be changed.
+pub fn kafka_if_set<W>(flags: &Flags<W>) -> Result<Option<Kafka>, SettingsError> {
+    // What is typed goes before what the environment says.
+    let typed = |setting: &definitions::Definition| flags.given.contains_key(setting.name);
+    if typed(&definitions::DATA_DIR) && !typed(&definitions::BROKERS) {
+        return Ok(None);
+    }
+    let env = |name: &str| std::env::var_os(name);
+    kafka::load(&mut Reader::new(Given { flags: &flags.given, env: &env }))
 }
 
 #[cfg(test)]

@@ -132,6 +132,16 @@ impl Which for JudgingOnly {
     }
 }
 
+/// What judges a log again, wherever it is: what [`JudgingOnly`] and [`TopicsOnly`] have together.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplayOnly;
+
+impl Which for ReplayOnly {
+    fn has(setting: &Definition) -> bool {
+        JudgingOnly::has(setting) || TopicsOnly::has(setting)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use flk_contract::{LogTime, Tenant};
-use flk_service::settings::{Flags, Judging};
+use flk_service::settings::{Flags, Judging, JudgingOnly};
 
 use self::report::{Circumstances, Report};
 use crate::{Failure, clock, files, output};
@@ -43,7 +43,7 @@ pub struct Args {
 /// # Errors
 /// Settings that a service would not start with, a file that can not be read.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let Judging { signing, keys, .. } = Judging::load(&Flags::default())?;
+    let Judging { signing, keys, .. } = Judging::load(&Flags::<JudgingOnly>::default())?;
     let body = files::read(&args.input)?;
     let by = Circumstances {
         at: args.at.unwrap_or_else(clock::now),

@@ -32,7 +32,7 @@ use crate::{
 /// Records that are read at a time.
 const BATCH: usize = 2_000;
 /// How long Kafka may give nothing.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// Most refused records of one run: their places are kept in memory.
 const REFUSED_MAX: usize = 5_000_000;
 
@@ -119,9 +119,9 @@ impl Kafka {
             }
         } else {
             for partition in self.partitions(Topic::Raw) {
-                let from = self.from.map_or(Ok(0), |from| {
-                    offset_at(&self.connection, self.name(Topic::Raw), partition, from)
-                })?;
+                let from = self
+                    .from
+                    .map_or(Ok(0), |from| offset_at(&self.connection, self.name(Topic::Raw), partition, from))?;
                 self.each(Topic::Raw, partition, from, |record| {
                     let Some(at) = record.time else { return Ok(true) };
                     if self.to.is_some_and(|to| at >= to) {
@@ -307,7 +307,11 @@ impl Driven {
         }
         let (sent, rest) = (grouped(self.sent), "an id that is settled stays as it is");
         if dry_run {
-            writeln!(out, "{}: {sent} would be sent again; {rest}; nothing was changed", count(self.records, "record"))?;
+            writeln!(
+                out,
+                "{}: {sent} would be sent again; {rest}; nothing was changed",
+                count(self.records, "record")
+            )?;
         } else {
             writeln!(out, "{}: {sent} sent again; {rest}", count(self.records, "record"))?;
         }

@@ -4,18 +4,21 @@ use std::process::ExitCode;
 
 use flk_contract::Code;
 use flk_log::embedded::LogReader;
-use flk_service::settings::{self, Flags, Judging, JudgingOnly};
+use flk_service::settings::{self, Flags, Judging, ReplayOnly};
 
 use self::judging::Judge;
 use crate::{
     Failure,
     data_dir::{self, When, refused},
+    distributed,
     output::{self, style},
 };
 
 mod dry_run;
 mod fold;
 mod judging;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod report;
 mod verify;
 
@@ -36,10 +39,18 @@ Exit codes of --verify:
 --dry-run says what re-driving a range would send again, and with --refused, how many of those
 records would be accepted if they came now (after a missing key was added, say). Only that needs keys.
 
+With Kafka as the log (--kafka), records are driven again: what --from-time and --to-time, or --refused
+and --code, name is judged at its own log time under the keys of this environment, and what is accepted
+is settled by the sinks. That is harmless: an id that is settled stays as it is, and what is older than
+14 days settles nothing. There --dry-run judges as well, and --verify goes by pcs.results: it judges the
+own record of each result that stands.
+
 Examples:
   flk replay --verify --data-dir data
   flk replay --verify --data-dir data --from-time 1d --json
-  flk replay --dry-run --data-dir data --refused --code bad_signature")]
+  flk replay --dry-run --data-dir data --refused --code bad_signature
+  flk replay --kafka localhost:9092 --refused --code bad_signature --from-time 2h
+  flk replay --kafka localhost:9092 --verify")]
 pub struct Args {
     /// Judge and settle every record again, and list what is different
     #[arg(long, conflicts_with = "dry_run")]
@@ -63,7 +74,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    judging: Flags<JudgingOnly>,
+    judging: Flags<ReplayOnly>,
 }
 
 /// Offsets from `from` on and before `to`.
@@ -78,6 +89,10 @@ struct Range {
 /// # Errors
 /// Settings that can not be, a log that is not there or can not be read.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    if let Some(kafka) = settings::kafka_if_set(&args.judging).map_err(Failure::mistake)? {
+        distributed::is_built()?;
+        return over_kafka(&args, &kafka);
+    }
     if !args.verify && !args.dry_run {
         return Err(Failure::mistake(
             "an embedded log is not driven again in place: use --verify or --dry-run here, and to send records again \
@@ -86,10 +101,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     }
     // Counting needs no key, so none is asked for.
     let (data_dir, judge) = if args.verify || args.refused {
-        let Judging { data_dir, signing, keys, warnings } = Judging::load(&args.judging).map_err(Failure::mistake)?;
-        for warning in warnings {
-            output::note(|err| writeln!(err, "{0}flk:{0:#} {1}", style::WARN, output::printable(&warning)));
-        }
+        let Judging { data_dir, signing, keys, .. } = judging(&args)?;
         (data_dir, Some(Judge::new(signing, keys)))
     } else {
         (settings::data_dir(&args.judging).map_err(Failure::mistake)?, None)
@@ -102,4 +114,55 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         // With a judge it is about what was refused.
         judge => dry_run::run(&reader, dry_run::Selection { range, code: args.code }, judge, args.json),
     }
+}
+
+/// The keys of this environment; what may not be meant about them is said.
+fn judging(args: &Args) -> Result<Judging, Failure> {
+    let judging = Judging::load(&args.judging).map_err(Failure::mistake)?;
+    for warning in &judging.warnings {
+        output::note(|err| writeln!(err, "{0}flk:{0:#} {1}", style::WARN, output::printable(warning)));
+    }
+    Ok(judging)
+}
+
+#[cfg(not(feature = "kafka"))]
+fn over_kafka(_: &Args, _: &settings::Kafka) -> Result<ExitCode, Failure> {
+    distributed::is_built().map(|()| ExitCode::FAILURE)
+}
+
+#[cfg(feature = "kafka")]
+fn over_kafka(args: &Args, settings: &settings::Kafka) -> Result<ExitCode, Failure> {
+    use std::sync::Arc;
+
+    use flk_verifier::Verifier;
+
+    let open = args.from_time.is_none() && args.to_time.is_none();
+    if !args.verify && !args.dry_run && !args.refused && open {
+        return Err(Failure::mistake(
+            "say which records are to be driven again: --from-time and --to-time, or --refused; --dry-run says what \
+             would come of it",
+        ));
+    }
+    if args.code.is_some() && !args.refused {
+        return Err(Failure::mistake("--code goes with --refused where Kafka is the log: say both"));
+    }
+    let connection = distributed::connect::connection(settings)?;
+    let topics = distributed::connect::topics(&connection, &settings.layout);
+    let admin = distributed::connect::admin(&connection)?;
+    let Judging { signing, keys, .. } = judging(args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("the runtime can not be started: {error}")))?;
+    let log = runtime.block_on(admin.cluster_id(kafka::DEADLINE));
+    let log = log.map_err(|error| Failure::failed(format!("Kafka at {}: {error}", settings.brokers)))?;
+    let _entered = runtime.enter();
+    let (from, to) = (args.from_time.map(When::time), args.to_time.map(When::time));
+    let over = kafka::Kafka { connection, topics, log, from, to };
+    if args.verify {
+        return over.verify(&Judge::new(signing, keys), args.json);
+    }
+    let selection = kafka::Selection { dry_run: args.dry_run, refused: args.refused, code: args.code };
+    over.drive(selection, Verifier::new(signing, Arc::new(keys)), args.json)
 }
