@@ -26,7 +26,7 @@ fn only_commands_that_know_kafka_offer_its_settings() {
         (&["verifier"], true),
         (&["topics", "apply"], true),
         (&["wal", "stat"], false),
-        (&["replay"], false),
+        (&["replay"], true),
         (&["pcs", "submit"], false),
     ] {
         let help = flk(typed.iter().chain([&"--help"])).ran().ok();
