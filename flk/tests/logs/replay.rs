@@ -55,7 +55,7 @@ fn an_honest_log_comes_to_the_same() {
     let ran = verify(dir.path(), &[]).exits(0);
     let expected = json!({
         "result": "same", "records": 11, "settled": 4, "differences": 0, "unknown_keys": [],
-        "signing_was_off": 0, "winner_not_kept": 0, "authentic_now": 0,
+        "signing_was_off": 0, "winner_not_kept": 0, "authentic_now": 0, "not_kept": 0,
     });
     assert_eq!(summary(&ran), expected);
     assert_eq!(ran.err, "");
