@@ -101,7 +101,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     }
     // Counting needs no key, so none is asked for.
     let (data_dir, judge) = if args.verify || args.refused {
-        let Judging { data_dir, signing, keys, .. } = judging(&args)?;
+        let Judging { data_dir, signing, keys, .. } = keys(&args)?;
         (data_dir, Some(Judge::new(signing, keys)))
     } else {
         (settings::data_dir(&args.judging).map_err(Failure::mistake)?, None)
@@ -117,7 +117,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 /// The keys of this environment; what may not be meant about them is said.
-fn judging(args: &Args) -> Result<Judging, Failure> {
+fn keys(args: &Args) -> Result<Judging, Failure> {
     let judging = Judging::load(&args.judging).map_err(Failure::mistake)?;
     for warning in &judging.warnings {
         output::note(|err| writeln!(err, "{0}flk:{0:#} {1}", style::WARN, output::printable(warning)));
@@ -149,7 +149,7 @@ fn over_kafka(args: &Args, settings: &settings::Kafka) -> Result<ExitCode, Failu
     let connection = distributed::connect::connection(settings)?;
     let topics = distributed::connect::topics(&connection, &settings.layout);
     let admin = distributed::connect::admin(&connection)?;
-    let Judging { signing, keys, .. } = judging(args)?;
+    let Judging { signing, keys, .. } = keys(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
