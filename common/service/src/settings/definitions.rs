@@ -122,7 +122,7 @@ settings! {
         "The embedded index is on disk, and nothing is lost at a restart. With Kafka postgres is for people who want \
          SQL.";
     REDIS_ADDR = "REDIS_ADDR" Open("redis"), "ADDR", ReadSide, Unset,
-        "Redis: HOST:PORT, or a URL, redis://[USER:PASSWORD@]HOST:PORT[/DB], rediss:// for TLS",
+        "Redis: HOST:PORT, or a URL, redis://USER:PASSWORD@HOST:PORT/DB, rediss:// for TLS",
         "Needed with redis. Any server of a cluster will do. Better keep the password out of it: REDIS_PASSWORD.";
     REDIS_USERNAME = "REDIS_USERNAME" Open("redis-username"), "NAME", ReadSide, Unset,
         "User (ACL) to log in to Redis as",
