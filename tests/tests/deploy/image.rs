@@ -4,8 +4,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::SystemTime,
 };
 
 use flk_tests::{DEADLINE, KEY, flk, root, until_some};
@@ -120,6 +121,24 @@ impl Tree {
     }
 }
 
+/// Every file outside of the data directory, and when it was changed.
+fn fixed(tree: &Path) -> BTreeMap<PathBuf, SystemTime> {
+    let mut found = BTreeMap::new();
+    let mut directories = vec![tree.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).unwrap().map(Result::unwrap) {
+            let metadata = entry.metadata().unwrap();
+            if metadata.is_dir() && !entry.path().ends_with("var/lib/flk") {
+                directories.push(entry.path());
+            }
+            if !entry.path().ends_with("var/lib/flk") {
+                found.insert(entry.path(), metadata.modified().unwrap());
+            }
+        }
+    }
+    found
+}
+
 struct Running(Child);
 
 impl Drop for Running {
@@ -132,6 +151,7 @@ impl Drop for Running {
 #[test]
 fn the_program_runs_with_nothing_but_the_image_around_it() {
     let tree = Tree::unpack();
+    let before = fixed(&tree.0.path().join("tree"));
     assert_eq!(done(&mut tree.command(&["--version"])), format!("flk {}\n", env!("CARGO_PKG_VERSION")));
 
     let said = tree.0.path().join("said");
@@ -157,6 +177,9 @@ fn the_program_runs_with_nothing_but_the_image_around_it() {
     assert!(tree.0.path().join("tree/var/lib/flk/log.db").is_file());
     kill_process(Pid::from_child(&running.0), Signal::TERM).unwrap();
     assert!(running.0.wait().unwrap().success(), "{}", fs::read_to_string(&said).unwrap());
+    // So the root file system may be read-only.
+    assert!(before.len() > 30);
+    assert_eq!(fixed(&tree.0.path().join("tree")), before, "it wrote outside of its data directory");
 }
 
 /// The Dockerfile's instructions, each with its continued lines.

@@ -30,6 +30,7 @@ impl Here {
         let directory = TempDir::new().unwrap();
         let secrets = directory.path().join("secrets");
         let _ = make_secrets(&secrets);
+        fs::create_dir(directory.path().join("root")).unwrap();
         let acl = fs::read_to_string(secrets.join("redis-users")).unwrap().lines().map(str::to_owned).collect();
         let command = compose.service("redis").list("command");
         let pairs = command[1..].chunks(2).map(|pair| (pair[0].trim_start_matches("--").to_owned(), pair[1]));
@@ -48,6 +49,7 @@ impl Here {
     fn command(&self, service: Service<'_>) -> Command {
         let path = |name: &str| format!("{}/", self.directory.path().join(name).display());
         let mut command = Command::new(flk());
+        command.current_dir(self.directory.path().join("root"));
         command.env_clear().args(service.list("command")).env("KAFKA_TOPIC_PREFIX", &self.prefix);
         if service.environment().contains_key("REDIS_ADDR") {
             // Else it follows the prefix of the topics, and the users have no rights on such keys.
@@ -158,6 +160,8 @@ fn the_roles_work_together_in_the_environment_of_the_compose_file() {
     for role in roles {
         role.stop();
     }
+    // Where they stand may be read-only.
+    assert_eq!(fs::read_dir(here.directory.path().join("root")).unwrap().count(), 0);
 }
 
 /// A panel that shows nothing says that all is well.
