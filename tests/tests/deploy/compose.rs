@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::PermissionsExt as _,
+    process::{Command, Stdio},
 };
 
 use flk_service::settings::{
@@ -264,6 +265,28 @@ fn what_is_mounted_is_there_and_what_is_kept_is_in_a_volume() {
     assert_eq!(sink.list("volumes"), ["index:/var/lib/flk"]);
     assert!(compose.service("kafka").list("volumes").contains(&"kafka:/var/lib/kafka/data"));
     assert_eq!(compose.service("kafka").environment()["KAFKA_LOG_DIRS"], "/var/lib/kafka/data");
+}
+
+#[test]
+fn kafka_has_a_cluster_id_of_its_own_and_keeps_it_as_long_as_its_volume() {
+    let compose = Compose::read();
+    let kafka = compose.service("kafka");
+    assert_eq!(kafka.list("command"), ["sh", "/kafka-start", "/etc/kafka/docker/run"]);
+    assert!(kafka.list("volumes").contains(&"./deploy/compose/kafka-start:/kafka-start:ro"));
+    assert!(!kafka.environment().contains_key("CLUSTER_ID"));
+    let volume = TempDir::new().unwrap();
+    let started = || {
+        let mut command = Command::new("sh");
+        command.arg(root().join("deploy/compose/kafka-start")).args(["sh", "-c", "printf %s \"$CLUSTER_ID\""]);
+        let output = command.env("KAFKA_LOG_DIRS", volume.path()).stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (one, other) = (started(), started());
+    assert_ne!(one, other);
+    assert!([&one, &other].iter().all(|id| id.len() == 22 && id.bytes().all(|byte| byte.is_ascii_alphanumeric())));
+    fs::write(volume.path().join("meta.properties"), format!("node.id=1\nversion=1\ncluster.id={one}\n")).unwrap();
+    assert_eq!(started(), one);
 }
 
 #[test]
